@@ -11,11 +11,12 @@ from bundle_protocol.stand_in import StandIn
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType, ModuleType
-    from typing import Any
+    from typing import Any, Protocol
 
-    Opens = Callable[[str, FrameType], None]
+    class Opens(Protocol):
+        def __call__(self, path: str, frame: FrameType, *, anew: bool) -> None: ...
+
 
 # By the module whose import brings them: where each function is, and which argument is the path.
 _OPENING = {
@@ -27,7 +28,9 @@ _OPENING = {
         ("pyarrow.parquet", "read_table", 0),
         ("pyarrow.parquet", "write_table", 1),
     ),
+    "torch": (("torch", "save", 1),),
 }
+_ANEW = "create", "write_table", "save"
 
 
 def tell_opened(opens: Opens) -> None:
@@ -53,5 +56,5 @@ class _Opening(StandIn):
         with suppress(TypeError, ValueError, OSError):  # It is no path, but an open file.
             path = os.fsdecode(path)  # type: ignore[arg-type]
             if path.startswith(os.sep):
-                self._opens(path, sys._getframe(1))
+                self._opens(path, sys._getframe(1), anew=self.__name__ in _ANEW)
         return self.__wrapped__(*arguments, **options)

@@ -35,7 +35,7 @@ from bundle_protocol.first_import import on_first_import
 from bundle_protocol.interpreters import Interpreters
 from bundle_protocol.numba_random import NumbaRandom
 from bundle_protocol.pool_workers import PoolWorkers
-from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library
+from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library, leave_to_numpy
 from bundle_protocol.sqlite_random import SQLiteRandom
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -73,6 +73,7 @@ class Generators:
         on_first_import(
             {
                 **dict.fromkeys(_LIBRARIES, self._imported),
+                "cma": leave_to_numpy,
                 **self._workers.by_module,
                 **Interpreters(self._entropy).by_module,
             }

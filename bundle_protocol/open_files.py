@@ -167,7 +167,7 @@ def _shared(writer: object, files: list[_io._IOBase]) -> _Shared | None:
 
 
 def _finalize(writer: object) -> None:
-    if isinstance(writer, _io._IOBase):
+    if _is_stream(writer):
         if not writer.closed:
             writer.close()
     elif _defines(type(writer), "__del__"):
@@ -217,7 +217,8 @@ def _parts(whole: object, among: set[int] | None) -> set[int]:
     while left and len(parts) < _MAX_PARTS:
         for part in gc.get_referents(left.pop()):
             known = id(part) in parts or (among is not None and id(part) not in among)
-            if not known and not isinstance(part, _NO_PARTS):
+            # Not isinstance, which asks the object itself: a weakref.proxy may be dead.
+            if not known and not issubclass(type(part), _NO_PARTS):
                 parts.add(id(part))
                 left.append(part)
     return parts

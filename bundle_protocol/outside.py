@@ -21,6 +21,7 @@ from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.started_scripts import StartedScripts
 from bundle_protocol.still_writing import StillWriting
+from bundle_protocol.turns import Turns
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+_ENVIRONMENT = os.path.join(sys.prefix, "")
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _READERS = ("numpy", "pandas", "h5py")
+_READ_BY_NOBODY = frozenset("ax")
+_LOCKS = ".lock", ".lck", ".pid"
 _SOURCES = "urandom", "getrandom"
 _DEVICES = "/dev/urandom", "/dev/random", "/proc/sys/kernel/random/uuid"
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
@@ -64,7 +68,9 @@ class Outside:
         self._folder = ""
         self._inside = os.path.join(os.getcwd(), "")
         self._own = b"", ""
-        self._written: dict[str, None] = {}
+        self._written: dict[str, bool] = {}
+        """The files that the task has written to, and whether it found there what others wrote."""
+        self._turns = Turns(note)
         self._given: tuple[str, ...] = ()
         """The paths that are parameters of the task: what lies there is meant to be read."""
         self._still_writing: StillWriting | None = None
@@ -104,6 +110,11 @@ class Outside:
             self._own = os.fsencode(folder), "the path of the task's folder"
         self._words[self._of_import :] = (self._own,)
         self._written.clear()
+        self._turns.begin()
+
+    def leave(self) -> None:
+        """The task has ended, whatever came of it."""
+        self._turns.end()
 
     def end(self, result: object, *, instant: bool) -> None:
         """The task has returned a result.
@@ -124,6 +135,8 @@ class Outside:
                     if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
+            if path.startswith(self._bundle):
+                continue  # The worker sees it.
             try:
                 state = os.stat(path)
             except OSError:  # It is removed again.
@@ -165,20 +178,37 @@ class Outside:
             self._notes.append(text)
         self._note(text)
 
-    def opening(self, path: str, frame: FrameType) -> None:
+    def opening(self, path: str, frame: FrameType, *, anew: bool) -> None:
         """A library of its own is about to open a file, for reading and for writing.
 
         Args:
             frame: of who has it opened.
+            anew: nothing of what is there stays.
         """
         state = None
         with suppress(OSError):  # It is made now.
             state = os.stat(path)
-        self._used(path, state, frame, reads=True, writes=True)
+        if anew or state is None or state.st_mtime_ns > self._since:
+            self._take_turn(path, frame)
+        self._used(path, None if anew else state, frame, reads=not anew, writes=True)
 
-    def writing(self, file: Any, *, empty: bool) -> None:
-        """A file is about to be opened for writing; if it is to be `empty`, nothing of it stays."""
-        own_copy(file, self._inside, self._bundle, empty=empty)
+    def writing(self, file: Any, mode: str, frame: FrameType | None) -> None:
+        """A file is about to be opened for writing."""
+        own_copy(file, self._inside, self._bundle, empty="w" in mode)
+        # What others add to a file, or may not make a second time, a task does not read as its own.
+        if not _READ_BY_NOBODY.intersection(mode) and _package(frame) != "logging":
+            with suppress(OSError, TypeError, ValueError):  # It is no path.
+                path = os.fsdecode(file)
+                path = path if path.startswith(os.sep) else os.path.join(os.getcwd(), path)
+                if os.pardir not in path and path.startswith(self._inside):
+                    return
+                if not path.endswith(_LOCKS):  # By it, a model has its tasks take turns.
+                    self._take_turn(path, frame)
+
+    def _take_turn(self, path: str, frame: FrameType | None) -> None:
+        path = os.path.realpath(path)
+        if not (path.startswith(os.path.realpath(self._inside)) or self._is_librarys(path, frame)):
+            self._turns.take(path)
 
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
         """A file was opened by an absolute path.
@@ -187,8 +217,10 @@ class Outside:
             frame: of who has opened it.
         """
         if path in _DEVICES:
+            while frame is not None and is_standard_library(frame.f_code.co_filename):
+                frame = frame.f_back  # pathlib
             self.asked(path, b"", frame)
-        elif not path.startswith((self._inside, self._bundle, "/proc/")):
+        elif not path.startswith((self._inside, "/proc/")):
             writes = file.writable()
             self._used(path, os.stat(file.fileno()), frame, reads=not writes, writes=writes)
 
@@ -208,34 +240,50 @@ class Outside:
         is_left = by_tasks or (
             modified < self._start
             and path.startswith(self._temporary)
-            and not path.startswith(self._given)
+            and not path.startswith((*self._given, self._bundle))
         )
-        if not writes and not is_left:
+        if not (writes or is_left or (self._written and modified >= self._began - _TICK_NS)):
             return
         path = os.path.realpath(path)  # Only now, as it takes longer than all else.
-        inside = os.path.realpath(self._inside)
-        own = inside, self._bundle, sys.prefix, sys.base_prefix
-        if path.startswith(own) or is_installed(path):
+        if path.startswith(os.path.realpath(self._inside)) or self._is_librarys(path, frame):
             return
-        while frame is not None and _is_pythons_or_ours(frame.f_code.co_filename):
-            frame = frame.f_back
-        is_own = frame is not None and self._is_own(frame)
-        if "/." in path and not is_own:
-            return  # A library's own, such as a cache at home.
+        is_left = self._written.get(path, is_left)
         # Else it may be what a library has kept for itself, such as compiled code.
-        is_asked = is_own or _package(frame) in _READERS
-        if reads and path not in self._written and (by_tasks or (is_left and is_asked)):
-            when = "while tasks before this one ran" if by_tasks else "before this run"
+        is_asked = not _is_installed(path) and self._is_asked(frame)
+        if reads and is_left and (by_tasks or is_asked):
+            when = (
+                "before this run" if modified < self._start else "while tasks before this one ran"
+            )
             self._note(
                 f"{path}, outside of the task's folder, was written {when}, and is read: the result"
                 " depends on it"
             )
         if writes and len(self._written) < _MOST_PATHS:
-            self._written[path] = None
+            self._written[path] = by_tasks
+
+    def _is_librarys(self, path: str, frame: FrameType | None) -> bool:
+        """Tell whether a file is a library's own, such as a cache at home."""
+        if path.startswith(self._bundle) and not path.startswith(_ENVIRONMENT):
+            path = path[len(self._bundle) - 1 :]
+        elif _is_installed(path):
+            return not self._is_asked(frame)
+        return ("/." in path or "/__pycache__/" in path) and not self._is_asked(frame, own=True)
+
+    def _is_asked(self, frame: FrameType | None, *, own: bool = False) -> bool:
+        """Tell whether the bundle's code opens a file, itself or by what reads and writes data."""
+        while frame is not None and _is_pythons_or_ours(frame.f_code.co_filename):
+            frame = frame.f_back
+        if frame is not None and self._is_own(frame):
+            return True
+        return not own and _package(frame) in _READERS
 
     def _is_own(self, frame: FrameType) -> bool:
         """Tell whether it is the bundle's code."""
         return is_of_bundle(frame.f_code.co_filename) or _package(frame) == self._package
+
+
+def _is_installed(path: str) -> bool:
+    return path.startswith((_ENVIRONMENT, sys.base_prefix)) or is_installed(path)
 
 
 def _is_pythons_or_ours(file: str) -> bool:
@@ -264,7 +312,7 @@ class _Open(StandIn):
 
     def __call__(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         if mode != "r" and writes(mode):
-            self._outside.writing(file, empty="w" in mode)
+            self._outside.writing(file, mode, sys._getframe().f_back)
         opened = self.__wrapped__(file, mode, *arguments, **options)
         path = file if type(file) is str else getattr(file, "__fspath__", str)()
         if type(path) is str and path.startswith(os.sep):

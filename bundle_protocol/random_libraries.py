@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from _weakref import ReferenceType, ref
+from contextlib import suppress
 
 from bundle_protocol.entropy import Entropy, asked_by_standard_library
 
@@ -337,3 +338,9 @@ _MOST_GIVEN = 1 << 16
 def mixed(seed: int, number: int) -> int:
     """A seed of 32 bits that follows from a task's."""
     return (seed + (seed >> 32) * 2654435761 + number * 1640531527) & 0xFFFFFFFF
+
+
+def leave_to_numpy(cma: Any) -> None:
+    """Keeps cma from seeding ``numpy.random`` with the time, where it is given no seed."""
+    with suppress(AttributeError, TypeError):  # It is another version, or another module.
+        cma.options_parameters.cma_default_options["seed"] = float("nan")

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from bundle_protocol.forking import Forker
     from bundle_protocol.inputs import Inputs
 
-
 INSTANT_SECONDS = 10e-6
 """In less, a bundle's code neither forks nor puts another file in the place of a descriptor with a
 number as high as the transport's."""
@@ -123,8 +122,7 @@ class Session:
         self._peak_memory = PeakMemory()
         self._generators: Generators | None = None
         self._notes: list[str] = []
-        # Whether the last message has kept the bundle's code for so short that it is not looked at
-        # what it has done to this process: that would take longer than all else.
+        # Whether the bundle's code has run for so short that to look at what it did takes longer.
         self._instant = False
         self._methods = {
             INITIALIZE: self._initialize,
@@ -276,9 +274,13 @@ class Session:
         cwd = json_rpc.optional(params, "cwd", str)
         inputs = self._inputs(params)
         if self._forker is None:
-            result = self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
-            if not self._instant and cwd is not None:
-                self._left_open.write_out(cwd, self.note)
+            try:
+                result = self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
+                if not self._instant and cwd is not None:
+                    self._left_open.write_out(cwd, self.note)
+            finally:
+                if self._folder is not None:
+                    self._folder.outside.leave()
             return self._with_notes(result)
         try:
             ended = self._forker.fork()

@@ -110,14 +110,14 @@ def _peer(fd: int) -> str | None:
 
 def _numbers_in(value: object) -> list[int]:
     """The numbers that an object is, or has in a row."""
-    values = value if isinstance(value, (tuple, list)) else [value]
+    values: Any = value if issubclass(type(value), (tuple, list)) else [value]
     return [each for each in values if type(each) is int]
 
 
 def _descriptors_in(value: object) -> Iterator[int]:
     """The descriptors of the files and sockets in an object."""
     socket: Any = sys.modules.get("_socket")
-    parts, left = {id(value)}, [] if isinstance(value, _NO_PARTS) else [value]
+    parts, left = {id(value)}, [] if issubclass(type(value), _NO_PARTS) else [value]
     while left and len(parts) < _MAX_PARTS:
         part = left.pop()
         kind = type(part)
@@ -125,6 +125,6 @@ def _descriptors_in(value: object) -> Iterator[int]:
             with suppress(Exception):  # Its class may be the bundle's; or it is closed.
                 yield part.fileno()  # type: ignore[attr-defined]
         for inner in gc.get_referents(part):
-            if id(inner) not in parts and not isinstance(inner, _NO_PARTS):
+            if id(inner) not in parts and not issubclass(type(inner), _NO_PARTS):
                 parts.add(id(inner))
                 left.append(inner)

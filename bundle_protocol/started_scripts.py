@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from bundle_protocol.first_import import on_first_import
+from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -21,6 +23,7 @@ _DRAWS = (
 )
 _SEEDS = "(?i)seed|random_?state"
 _MOST_CHARACTERS = 1 << 20
+_OF_SHELL = frozenset(";|&<>()")
 
 
 class StartedScripts:
@@ -33,6 +36,8 @@ class StartedScripts:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
         on_first_import({"subprocess": self._watch})
+        system: Any = os
+        system.system = _System(self._look_at_line)
 
     def _watch(self, module: Any) -> None:
         if not hasattr(module, "Popen"):
@@ -41,25 +46,55 @@ class StartedScripts:
 
         def __init__(started: Any, args: Any, *more: Any, **options: Any) -> None:
             plain(started, args, *more, **options)
-            words = args.split() if isinstance(args, str) else args
-            if isinstance(words, (list, tuple)):
-                self._look(list(map(os.fsdecode, words)), options.get("cwd") or "")
+            folder = os.fsdecode(options.get("cwd") or "")
+            if isinstance(args, str):
+                self._look_at_line(args, folder)
+            elif isinstance(args, (list, tuple)):
+                self._look(list(map(os.fsdecode, args)), folder)
 
         __init__.__wrapped__ = plain  # type: ignore[attr-defined]
         __init__.__doc__ = plain.__doc__
         module.Popen.__init__ = __init__
 
-    def _look(self, words: Sequence[str], folder: Any) -> None:
+    def _look_at_line(self, line: str, folder: str) -> None:
+        """A line for a shell: ``cd model && python run.py``."""
         with standard_library():  # Only now: most tasks start none.
+            import shlex
+        tokens = shlex.shlex(line, posix=True, punctuation_chars=True)
+        tokens.whitespace_split = True
+        words: list[str] = []
+        with suppress(ValueError):  # A quote that is not closed.
+            for token in (*tokens, ";"):
+                if not _OF_SHELL.issuperset(token):
+                    words.append(token)
+                    continue
+                if words[:1] == ["cd"]:
+                    folder = os.path.join(folder, *words[1:2])
+                self._look(words, folder)
+                words = []
+
+    def _look(self, words: Sequence[str], folder: str) -> None:
+        with standard_library():
             import re
         if not words or not re.fullmatch(_PYTHON, words[0]):
             return
-        place, text = _script(words[1:], os.fsdecode(folder))
+        place, text = _script(words[1:], folder)
         for line, what in [] if re.search(_SEEDS, text) else _draws(text)[:1]:
             self._note(
                 f"{place}:{line} draws in a program that the task runs ({what}): its numbers do not"
                 " follow from the task's seed. Hand it a seed"
             )
+
+
+class _System(StandIn):
+    def __init__(self, look: Callable[[str, str], None]) -> None:
+        super().__init__(os, "system")
+        self._look = look
+
+    def __call__(self, command: Any) -> int:
+        status: int = self.__wrapped__(command)
+        self._look(os.fsdecode(command), "")
+        return status
 
 
 def _draws(text: str) -> list[tuple[int, str]]:
@@ -94,9 +129,10 @@ def _script(words: Sequence[str], folder: str) -> tuple[str, str]:
             word = following.replace(".", os.sep) + ".py"
         elif word.startswith("-"):
             continue
-        try:
-            with open(os.path.join(folder, word), encoding="utf-8") as file:
-                return word, file.read(_MOST_CHARACTERS)
-        except (OSError, ValueError):  # It is another program's, or not there.
-            break
+        path = os.path.join(folder, word)
+        with suppress(OSError, ValueError):  # It is another program's.
+            if os.path.isfile(path):  # And no pipe, which would wait for who writes to it.
+                with open(path, encoding="utf-8") as file:
+                    return word, file.read(_MOST_CHARACTERS)
+        break
     return "", ""

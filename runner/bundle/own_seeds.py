@@ -1,7 +1,7 @@
 """Finds generators that the bundle's source seeds with the time, a process's number or a UUID.
 
 The runner seeds what has no seed from the task's. With ``numpy.random.seed(int(time.time()))`` it
-has one: results differ from run to run, and nothing else tells.
+has one: results differ from run to run, and nothing else tells. So they do where threads share one.
 """
 
 import ast
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runner.bundle.excluded_code import imported_files
-from runner.bundle.source import parsed, read_code
+from runner.bundle.shared_draws import WORDS, shared_draws
+from runner.bundle.source import dotted, parsed, read_code
 from runner.diagnosis.report.text import one_line, printable
 
 _SEEDING = (
@@ -47,26 +48,42 @@ def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> t
         return ()
     imported = {name for name, _ in imported_files(folder, functions)}
     return tuple(
-        f"{printable(name)}:{line} seeds random numbers with what is another each time ({call}):"
-        " results do not follow from the task's seed. Seed them with that"
+        f"{printable(name)}:{line} {what}"
         for name, found in places.items()
         if name in imported
-        for line, call in found
+        for line, what in found
     )[:_SHOWN]
 
 
 def _places(file: Path) -> Iterator[tuple[int, str]]:
-    """The calls that seed so, each with its line."""
+    """Each line that seeds so, or draws so, with the rest of its note."""
     text = read_code(file) or ""
     # To parse takes a hundred times as long as to look for the words.
-    if not any(word in text for word in (*_SEEDING, _KEY)):
+    seeds = any(word in text for word in (*_SEEDING, _KEY)) and any(
+        call in text for call in _ANOTHERS
+    )
+    draws = any(word in text for word in WORDS)
+    if not (seeds or draws) or (source := parsed(text)) is None:
         return
-    if not any(call in text for call in _ANOTHERS) or (source := parsed(text)) is None:
-        return
-    tree = source.tree
+    for line, call in _seeds(source.tree) if seeds else ():
+        yield (
+            line,
+            f"seeds random numbers with what is another each time ({call}): results do not follow"
+            " from the task's seed. Seed them with that",
+        )
+    for line, call in shared_draws(source.tree) if draws else ():
+        yield (
+            line,
+            f"draws in several threads from one generator ({call}): which has which numbers is"
+            " another each time. Make one for each call, default_rng([seed, number])",
+        )
+
+
+def _seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The calls that seed so, each with its line."""
     names = _names_of_another(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _SEEDED.fullmatch(_dotted(node.func)):
+        if isinstance(node, ast.Call) and _SEEDED.fullmatch(dotted(node.func)):
             values = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(_is_another(value, names) for value in values):
                 yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
@@ -94,13 +111,6 @@ def _is_another(value: ast.AST, names: set[str]) -> bool:
         return False
     if isinstance(value, ast.Name):
         return value.id in names
-    if isinstance(value, ast.Call) and _IS_ANOTHER.fullmatch(_dotted(value.func)):
+    if isinstance(value, ast.Call) and _IS_ANOTHER.fullmatch(dotted(value.func)):
         return True
     return any(_is_another(child, names) for child in ast.iter_child_nodes(value))
-
-
-def _dotted(node: ast.AST) -> str:
-    """``numpy.random.seed`` of the name of a function, as far as it is one."""
-    if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""

@@ -42,3 +42,10 @@ def read_code(path: Path) -> str | None:
             return decode_source(file.read(_MOST_BYTES))
     except (OSError, ValueError, SyntaxError):
         return None
+
+
+def dotted(node: ast.AST) -> str:
+    """``numpy.random.seed`` of the name of a function, as far as it is one."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""

@@ -124,6 +124,14 @@ _SERVES = next(wait for wait in _WAITS if wait.file == "socketserver.py")
 _SERVERS = {"aiohttp", "gradio", "hypercorn", "panel", "solara", "streamlit", "tornado", "uvicorn",
             "waitress", "werkzeug"}  # fmt: skip
 
+_TURN = re.compile(r'/bundle_protocol/turns\.py", line \d+ in _wait$', re.MULTILINE)
+_OTHER_TASKS = _Wait(
+    "",
+    (),
+    "other tasks that write the same file",
+    "write that file by a relative path: each task has a folder of its own, and none waits",
+)
+
 
 def _wait_of(exception: ExceptionInfo) -> _Wait | None:
     """Find what the code waits for: its last calls are the standard library's then."""
@@ -190,6 +198,7 @@ def hung(
     exception = dump.exception if dump else None
     frame = telling_frame(case, exception)
     wait = _wait_of(exception) if exception else None
+    wait = _OTHER_TASKS if _TURN.search(stderr) else wait
     standing = f"; it stood in {place_of(case, frame)}" if frame else ""
     standing += f", waiting for {wait.what}" if wait and standing else ""
     others = _places_of_others(case, dump) if dump and idle and not stopped else []

@@ -52,7 +52,7 @@ def appeared_note(names: Collection[str]) -> str:
     """One line that names them, and the cure."""
     return one_line(
         "tasks leave files in the bundle's own folder, which are no content of it:"
-        f" {listed(sorted(names), _SHOWN)};"
+        f" {listed(sorted(names), _SHOWN)}; a task that reads them depends on those before it;"
         " write them by a relative path, or name them in pyproject.toml:"
         ' [tool.modelops] exclude = ["*.log", "out/"]',
         500,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -168,11 +169,15 @@ def results(folder: str | Path, rows: str | None = None) -> Iterator[dict[str, S
     :param rows: an output, or a file that tasks have left, that is a table (CSV, Parquet, Arrow):
         its rows, with the task's parameters beside them. By default there is a row for each task,
         with the scalars of its JSON outputs and files.
-    :returns: a record for each row, all with the same keys; read as they are asked for.
+    :returns: a record for each row, all with the same keys; read as they are asked for. Where
+        tasks ran before an edit of the bundle, a warning names them.
     :raises TableError: there are no results, or no such output, or nothing here reads it.
     :raises OSError: something cannot be read.
     """
-    return iter(Table(Path(folder), rows))
+    table = Table(Path(folder), rows)
+    if table.note is not None:
+        warnings.warn(table.note, stacklevel=2)
+    return iter(table)
 
 
 def _names(line: TaskLine) -> dict[str, None]:

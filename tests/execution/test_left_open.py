@@ -255,3 +255,27 @@ def wire(entrypoint, params, seed):
     stdout = caught.value.report.evidence.stdout
     assert stdout is not None
     assert stdout.text == "of the task\n"
+
+
+@pytest.mark.parametrize("where", ["import", "task"])
+def test_what_is_held_is_not_asked_what_it_is(tmp_path: Path, cache: Path, where: str) -> None:
+    """As numba leaves them: proxies of what is gone, which raise whatever they are asked."""
+    made = write_bundle(
+        tmp_path / "model",
+        "import weakref\n"
+        "class Model: pass\n"
+        "class Writer:\n"
+        "    def __init__(self):\n"
+        "        self.seen = weakref.proxy(Model())\n"
+        "    def close(self): pass\n"
+        "    __del__ = close\n"
+        "KEPT = []\n"
+        f"{'GONE, KEPT = weakref.proxy(Model()), [Writer(), Writer()]' * (where == 'import')}\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    KEPT.extend([Writer(), Writer()])\n"
+        "    with open('x', 'w') as file: file.write('x')\n"
+        "    return {'done': b'1'}\n",
+    )
+    with Runner(cache=cache, timeout=60) as runner:
+        result = runner.execute(made)
+    assert (result["done"], result.notes, result.isolation) == (b"1", (), "fork")

@@ -461,11 +461,15 @@ OUTSIDE = """
         random.Random(), random.random(), open(__file__).close(), open("/dev/null", "w").close()
         with open("inside.csv", "w") as file: file.write("x")
         run_script("import random; random.seed(1); random.random()")
-    def device(place): open("/dev/urandom", "rb").close()
+    def device(place): Path("/dev/urandom").open("rb").close()
     def run_script(text="import random\\nrandom.random()"):
         subprocess.run([sys.executable, "-s", "-c", text], check=True)
         subprocess.run([sys.executable, "-c", "print('random.random()')"], check=True)
     def script(place): run_script()
+    def shell(place):
+        Path("draws.py").write_text("import random\\nrandom.random()")
+        os.system(f"mkdir -p at && cd at; '{sys.executable}' -s ../draws.py > drawn.txt")
+    def pipe(place): os.system(f"mkfifo p; echo 1 > p & '{sys.executable}' -s p")
     def wire(entrypoint, params, seed):
         said = globals()[entrypoint](Path(params["place"][0]))
         return {"seen": f"{said}{chr(10)}".encode()}
@@ -484,6 +488,8 @@ NOTED = {
     "nothing": "",
     "device": "wire.py:47 draws from the system's entropy (/dev/urandom): its numbers do not",
     "script": "-c:2 draws in a program that the task runs (random.random): its numbers do not",
+    "shell": "../draws.py:2 draws in a program that the task runs (random.random): its numbers",
+    "pipe": "",
     "database": "{place}.db was left outside of the task's folder: it is not",
     "library": "{place}.duck was left outside of the task's folder: it is not",
     "read": "{place}, outside of the task's folder, was written {when}, and is read",
@@ -588,6 +594,24 @@ def test_torch_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
     )
     for isolation in ISOLATIONS:
         assert [one["seen"] for one in run(made, cache, isolation, [1, 2, 1])] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("text", ["WORD = 'mine'", "class options_parameters: pass"])
+def test_cma_does_not_seed_numpy_with_the_time(bundle: MakeBundle, cache: Path, text: str) -> None:
+    """With a stand-in that has the default which its release 4 has; others are left alone."""
+    made = bundle(
+        """
+        import cma, json
+        def wire(entrypoint, params, seed):
+            return {"seen": json.dumps({"seen": str(cma.seed())}).encode()}
+        """
+    )
+    default = "class options_parameters: cma_default_options = {'seed': 'time  # of numpy'}\n"
+    seed = "def seed(): return options_parameters.cma_default_options['seed']\n"
+    (made / "cma.py").write_text(default + seed)
+    assert [one["seen"] for one in run(made, cache, "fork", [1])] == ["nan"]
+    (made / "cma.py").write_text(f"{text}\ndef seed(): return 'mine'\n")
+    assert [one["seen"] for one in run(made, cache, "fork", [1])] == ["mine"]
 
 
 @pytest.mark.parametrize("python", ["3.9", "3.11"])

@@ -306,3 +306,5 @@ def test_tasks_that_ran_before_an_edit_of_the_bundle_are_named(
     assert main(["table", str(study.folder)]) == 0
     said = "note: the bundle was edited since it ran 2 of these 3 tasks (0, 2): exec runs those"
     assert said in capfd.readouterr().err
+    with pytest.warns(UserWarning, match=r"2 of these 3 tasks \(0, 2\)"):
+        assert len(study.records()) == 3

@@ -45,23 +45,28 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
 
     :param source: the file's name; ``-`` for standard input, which is read to its end. One whose
         name ends in ``.csv`` is a table.
-    :raises Failure: ``params-invalid``, with the line and the column.
+    :raises Failure: ``params-invalid``, with the line and the column; or there is no task in it.
     """
     name = "standard input" if source == "-" else source
+    given = None
     try:
         if source.lower().endswith(".csv"):
             # In a thread: a large one takes a while.
             for given in await anyio.to_thread.run_sync(read_table, source, seed):
                 yield given
-            return
-        with _opened(source) as descriptor:
-            number = 0
-            async for line in read_lines(descriptor):
-                number += 1
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if line.strip():
-                    yield read_task(line, name, number, seed)
+        else:
+            with _opened(source) as descriptor:
+                number = 0
+                async for line in read_lines(descriptor):
+                    number += 1
+                    if number == 1:
+                        line = line.removeprefix(codecs.BOM_UTF8)
+                    if line.strip():
+                        given = read_task(line, name, number, seed)
+                        yield given
+        if given is None:  # Whoever made it has lost them.
+            rows = Hint(title="write a row for each task below that of the parameters' names")
+            raise params_invalid(f"{name} has no task in it", rows)
     except OSError as error:
         raise_lacking(Phase.BUNDLE, error)
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error

@@ -127,12 +127,12 @@ def test_outputs_go_to_a_folder_for_each_task(run: Run, tmp_path: Path) -> None:
         assert json.loads(path.read_bytes()) == ["default", {}, index]
 
 
-def test_blank_lines_are_none_and_no_line_at_all_is_no_failure(run: Run) -> None:
+def test_blank_lines_are_no_tasks_and_a_file_without_any_is_refused(run: Run) -> None:
     done = run('\n{"seed": 1}\r\n  \n{"seed": 2}')
     assert sorted(lines_of(done.stdout)) == [0, 1], done.stderr
-    done = run("")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "0 tasks" in done.stderr
+    done = run(" \n\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has no task in it" in done.stderr
 
 
 def test_tasks_come_through_a_named_pipe(run: Run, tmp_path: Path) -> None:
@@ -268,7 +268,8 @@ def test_json_is_one_document_with_the_totals_and_with_the_lines_where_no_file_h
     assert document["tasks"] == counts
     assert document["path"] == str(tmp_path / "out" / "results.jsonl")
     document = json.loads(run([], "--json").stdout)
-    assert (document["ok"], document["results"]) == (True, [])
+    assert (document["ok"], document["results"]) == (False, [])
+    assert document["report"]["code"] == "params-invalid"
 
 
 def test_each_line_says_how_many_threads_its_task_had(run: Run, tmp_path: Path) -> None:
@@ -404,11 +405,14 @@ def test_results_of_tasks_that_are_not_in_the_file_stay_with_their_lines(
     run([{"seed": seed} for seed in range(3)], "--output", out)
     before = lines_of(results)
     file = tmp_path / ("tasks.jsonl" if other == "same file" else "few.jsonl")
-    for text in ("", '{"seed": 0}\n'):
+    for text, code, said in (
+        ("", 2, "has no task in it"),
+        ('{"seed": 0}\n', 0, "results of tasks that this study does not have: "),
+    ):
         file.write_text(text)
         done = run(file, "--output", out)
-        assert done.returncode == 0, done.stderr
-        assert "results of tasks that this study does not have: " in done.stderr
+        assert done.returncode == code, done.stderr
+        assert said in f"{' '.join(done.stderr.split())} "
         assert lines_of(results) == before
         assert all((out / str(index) / "echo.json").exists() for index in range(3))
     done = run(file, "--output", out, "--overwrite")

@@ -1,0 +1,114 @@
+"""Finds what several threads of a model draw at the same time from one generator.
+
+Which of them gets which of its numbers is a matter of their turns, and another one in each run.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from runner.bundle.source import dotted
+
+WORDS = ("ThreadPool", "Thread(")
+
+_POOL = re.compile(r"(?:.*\.)?ThreadPool(?:Executor)?")
+_OF_ALL = ("map", "starmap", "imap", "imap_unordered", "map_async", "starmap_async")
+_OF_ONE = ("submit", "apply_async")
+_WAITING = ("join", "result", "get", "wait")
+_LOOPS = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp, ast.SetComp)
+_DRAWING = (
+    r"(?:random|rand|randn|randint|randrange|integers|uniform|normal|standard_normal|gauss|choices?"
+    r"|normalvariate|sample|shuffle|permutation|poisson|exponential|expovariate|binomial|beta"
+    r"|betavariate|gamma|gammavariate|lognormal|lognormvariate|multivariate_normal)"
+)
+_GLOBAL = re.compile(rf"(?:(?:np|numpy)\.)?random\.{_DRAWING}")
+_METHOD = re.compile(rf"(\w+)\.{_DRAWING}")
+_MAKES = re.compile(r"(?:.*\.)?(?:default_rng|RandomState|Random|Generator)")
+
+
+def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The calls that draw so, each with its line."""
+    functions = {one.name: one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
+    generators = _names_of(tree, _MAKES)
+    arguments = {one.arg for one in ast.walk(tree) if isinstance(one, ast.arg)}
+    todo: list[ast.AST] = [
+        functions[one.id] if isinstance(one, ast.Name) else one
+        for one in _run_by_threads(tree)
+        if isinstance(one, ast.Lambda) or (isinstance(one, ast.Name) and one.id in functions)
+    ]
+    seen = set[ast.AST]()
+    while todo:
+        function = todo.pop()
+        if function in seen:
+            continue
+        seen.add(function)
+        for node in _calls(function):
+            called = dotted(node.func)
+            method = _METHOD.fullmatch(called)
+            if called in functions:
+                todo.append(functions[called])
+            elif (method and method[1] in generators) or (
+                _GLOBAL.fullmatch(called) and called.partition(".")[0] not in arguments
+            ):
+                yield node.lineno, called
+
+
+def _run_by_threads(tree: ast.Module) -> Iterator[ast.expr]:
+    """The functions that several threads run at the same time."""
+    pools = _names_of(tree, _POOL)
+    for node in _calls(tree):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ALL:
+            of = node.func.value
+            if dotted(of) in pools or _is_made(of, _POOL):
+                yield from node.args[:1]
+    for loop in ast.walk(tree):
+        calls = list(_calls(loop)) if isinstance(loop, _LOOPS) else []
+        if any(isinstance(one.func, ast.Attribute) and one.func.attr in _WAITING for one in calls):
+            continue  # One runs after the other.
+        for node in calls:
+            pool, _, name = dotted(node.func).rpartition(".")
+            if name in _OF_ONE and pool in pools:
+                yield from node.args[:1]
+            elif name == "Thread":
+                yield from (one.value for one in node.keywords if one.arg == "target")
+
+
+def _names_of(tree: ast.Module, maker: re.Pattern[str]) -> set[str]:
+    """The names that are given what a function makes, and nothing else."""
+    made, others = set[str](), set[str]()
+    for node in ast.walk(tree):
+        target, value = getattr(node, "target", None), getattr(node, "value", None)
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+        elif isinstance(node, ast.withitem):
+            target, value = node.optional_vars, node.context_expr
+        elif isinstance(node, ast.arg):
+            others.add(node.arg)
+        names = made if isinstance(value, ast.expr) and _is_made(value, maker) else others
+        if isinstance(target, ast.Name):
+            names.add(target.id)
+        elif isinstance(target, ast.Tuple | ast.List):
+            others |= {one.id for one in target.elts if isinstance(one, ast.Name)}
+    return made - others
+
+
+def _is_made(value: ast.expr, maker: re.Pattern[str]) -> bool:
+    """Tell whether it is what a function makes, and no pool of one thread."""
+    if not isinstance(value, ast.Call) or not maker.fullmatch(dotted(value.func)):
+        return False
+    given = [*value.args[:1], *(one.value for one in value.keywords if one.arg == "max_workers")]
+    return maker is not _POOL or not any(
+        isinstance(one, ast.Constant) and one.value == 1 for one in given
+    )
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """All calls in it, but for those that tell how long to sleep."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Call):
+            yield node
+            if dotted(node.func).rpartition(".")[2] == "sleep":
+                continue
+        left += ast.iter_child_nodes(node)

@@ -1,0 +1,73 @@
+"""Generators that the threads of a model share."""
+
+import ast
+
+import pytest
+
+from runner.bundle.shared_draws import shared_draws
+
+HEAD = """
+import random, time, threading
+import numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+GLOBAL = np.random.default_rng(1)
+def draws(i): return random.random() + i
+def calls(i): return draws(i)
+def numpys(i): return np.random.rand(3).sum()
+def shared(i): return GLOBAL.normal()
+def own(i): return np.random.default_rng([7, i]).normal()
+def local(i):
+    rng = random.Random(i)
+    return rng.gauss(0, 1)
+def given(pair): return pair[1].normal()
+def waits(i):
+    time.sleep(random.uniform(0, 1))
+    return i
+def noise(rng): return rng.normal()
+"""
+
+
+def lines(text: str) -> list[str]:
+    return [call for _, call in shared_draws(ast.parse(HEAD + text))]
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("with ThreadPoolExecutor(4) as pool: list(pool.map(draws, range(9)))", "random.random"),
+        ("with ThreadPoolExecutor() as pool: list(pool.map(calls, range(9)))", "random.random"),
+        ("ThreadPool(4).map(numpys, range(9))", "np.random.rand"),
+        ("pool = ThreadPoolExecutor(8)\n[pool.submit(shared, i) for i in x]", "GLOBAL.normal"),
+        ("for i in x: threading.Thread(target=numpys, args=(i,)).start()", "np.random.rand"),
+        (
+            "one = np.random.default_rng(3)\n"
+            "with ThreadPool(4) as pool: pool.map(lambda i: one.normal(), x)",
+            "one.normal",
+        ),
+    ],
+)
+def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
+    assert lines(text) == [call]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(own, range(9)))",
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(local, range(9)))",
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(given, zip(x, rngs)))",
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(waits, range(9)))",
+        "with ThreadPoolExecutor(1) as pool: list(pool.map(draws, range(9)))",
+        "with ThreadPoolExecutor(max_workers=1) as pool: list(pool.map(draws, range(9)))",
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(noise, GLOBAL.spawn(9)))",
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(abs, GLOBAL.normal(size=9)))",
+        "with ThreadPoolExecutor(4) as pool: pool.submit(draws, 3).result(timeout=60)",
+        "pool = ThreadPoolExecutor(4)\nfor i in x: pool.submit(draws, i).result()",
+        "thread = threading.Thread(target=draws, args=(1,))\nthread.start()\nthread.join()",
+        "list(map(draws, range(9)))",
+        "import multiprocessing\nwith multiprocessing.Pool(4) as pool: pool.map(draws, x)",
+    ],
+)
+def test_others_have_no_note(text: str) -> None:
+    assert lines(text) == []
