@@ -266,10 +266,11 @@ def _python_conflict(
         who = wheel.group(1)
         who = who if re.fullmatch(EACH, who) else name_of(who.removeprefix("all of: "))
         minors = minors_of_wheels(error.hints)
-        if wheel.group(2) == "platform" or is_of_windows(name_of(who), error.hints):
+        of_platform = wheel.group(2) == "platform"
+        if of_platform or is_of_windows(name_of(who), error.hints):
             return platform_conflict(
                 *(case, failure, name_of(who)),
-                f"{who if wheel.group(2) == 'platform' else name_of(who)} has no wheel for this"
+                f"{who if of_platform or '==' in who else name_of(who)} has no wheel for this"
                 " platform",
                 error.hints,
             )

@@ -208,6 +208,7 @@ def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
     run: Run, out: Path, bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     big = 2**70
+    (bundle / "nowhere").symlink_to("no-such-file")
     run("--grid", f"b=1,{big},0.1", "--seeds", "0:1")
     story = json.loads((out / "run.json").read_bytes())
     assert story["bundle_archive"] == "bundle.tar.gz" and story["pylock"] == "pylock.toml"

@@ -526,6 +526,19 @@ def test_what_has_wheels_for_windows_alone_is_asked_for_there() -> None:
     assert edits(finding)[0].after == "\"pywin32; sys_platform == 'win32'\""
 
 
+def test_what_is_of_windows_is_that_though_uv_names_other_pythons() -> None:
+    text = (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because pywin32==227 has no wheels with a matching Python ABI tag (e.g., `cp311`)"
+        " and you require pywin32==227, we can conclude that your requirements are unsatisfiable.\n"
+        "hint: You require CPython 3.11 (`cp311`), but we only found wheels for `pywin32` (v227)"
+        " with the following Python ABI tags: `cp38`, `cp39`\n"
+    )
+    finding = diagnose(text, "", "pywin32==227")
+    assert finding.summary == "pywin32==227 has no wheel for this platform"
+    assert edits(finding)[0].after == "\"pywin32==227; sys_platform == 'win32'\""
+
+
 def test_an_option_behind_a_requirement_is_taken_out() -> None:
     text = 'error: Expected `--hash`, found `"--no-deps"`: requirements.txt:1:5\n'
     finding = diagnose(text, "requirement-option", "six --no-deps")
