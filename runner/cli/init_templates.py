@@ -199,27 +199,33 @@ def with_values(values):
     """The script with values in place of its own, and the names that it gives nothing: at its top,
     where it asks whether it is run, and in its `main()`."""
     tree = ast.parse(SCRIPT.read_bytes(), str(SCRIPT))
-    scopes = [tree, *filter(is_run, tree.body)]
+    rest = ast.Module([one for one in tree.body if not is_run(one)], [])
+    scopes = [rest, *filter(is_run, tree.body)]
     lacking = set(values)
     for scope in scopes:
         left = dict(values)
         put_into(scope.body, left)
         lacking &= left.keys()
     takes = {{**parameters_beside(tree), **parameters_of(tree)}}
-    calls = [call for scope in scopes for call in calls_in(scope.body) if call.func.id in takes]
+    calls = [made for scope in scopes for made in calls_in(scope) if made[0].func.id in takes]
     for name in sorted(lacking):
-        taking = [call for call in calls if name in takes[call.func.id]]
-        if len(taking) == 1:
-            hand_over(taking[0], takes[taking[0].func.id].index(name), name, values[name])
+        taking = [made for made in calls if name in takes[made[0].func.id]]
+        if len(taking) == 1 and taking[0][1]:
+            call = taking[0][0]
+            hand_over(call, takes[call.func.id].index(name), name, values[name])
             lacking.remove(name)
     return compile(ast.fix_missing_locations(tree), str(SCRIPT), "exec"), lacking
 
 
-def calls_in(statements):
-    plain = [one for one in statements if isinstance(one, (ast.Assign, ast.AnnAssign, ast.Expr))]
-    calls = [part for one in plain for part in ast.walk(one) if isinstance(part, ast.Call)]
-    named = [call for call in calls if isinstance(call.func, ast.Name)]
-    return [one for one in named if not any(isinstance(part, ast.Starred) for part in one.args)]
+def calls_in(node, once=True):
+    """The calls of what has a name, each with whether it is made once, and not by a loop."""
+    loops = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+            yield part, once and not any(isinstance(one, ast.Starred) for one in part.args)
+        yield from calls_in(part, once and not isinstance(part, loops))
 
 
 def parameters_of(tree):

@@ -296,12 +296,15 @@ class Costs:
 def show(x, *, width=3, days=1):
     print(x, width)
 
+def again(name, rate=0.1):
+    return Model(1, rate)
+
 def main():
     made = Model(10, 0.5)
     show(made.x)
     print(Costs(), start(3, k=2))
-    for n in range(2):
-        Model(n=n)
+    for name in "ab":
+        again(name, rate=0.2)
 
 if __name__ == "__main__":
     main()
@@ -318,6 +321,7 @@ def test_a_parameter_is_given_to_the_one_call_that_takes_it(tmp_path: Path) -> N
         assert made == b"(10, 0.5, 0.1) 3\nCosts(mu=1.0) (3, 2, 4)\n"
         made = runner.execute(folder, params=params, seed=4)["printed.txt"]
         assert made == b"(1, 2, 3) 5\nCosts(mu=4) (3, 7, 4)\n"
-        # Two functions take it: which one is meant is not known.
-        with pytest.raises(RunnerError, match=r"run.py has no one place that gives days a value"):
-            runner.execute(folder, params={"days": 6})
+        # Two functions take days: which one is meant is not known. A loop gives rate as it likes.
+        for name in ("days", "rate"):
+            with pytest.raises(RunnerError, match=f"has no one place that gives {name} a value"):
+                runner.execute(folder, params={name: 6})
