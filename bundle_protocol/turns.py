@@ -24,6 +24,8 @@ TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LOCKS = "/dev/shm/modelops-runner-"
+"""The file of locks of all tasks of a user, whose number follows; it is empty."""
 _HIGH_DESCRIPTOR = 512
 # Of Linux (fcntl(2)). A lock of an open file is that of all processes which have inherited it; one
 # of a process (F_SETLK) would keep a pool's workers from what their own task has.
@@ -114,7 +116,7 @@ class Turns:
         if self._under_way and self._lock is None:
             with suppress(OSError):  # There is no such folder: there are no turns.
                 flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-                lock = os.open(f"/dev/shm/modelops-runner-{os.geteuid()}", flags, 0o600)
+                lock = os.open(f"{LOCKS}{os.geteuid()}", flags, 0o600)
                 self._lock = lock
                 # Out of the reach of code that closes files by number; if it may be so high.
                 self._lock = fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)

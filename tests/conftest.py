@@ -15,7 +15,6 @@ from pathlib import Path
 import forked_command
 import pytest
 from deaths import DieAtWork
-from hypothesis import HealthCheck, settings
 
 import runner
 from runner import Runner, RunnerError
@@ -38,9 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    # A machine that is busy is no failure of what is tested.
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("busy")
     # A test that starts a process inherits no cache, no interpreter and no policy of the developer.
     for name in ("MODELOPS_CACHE_DIR", "MODELOPS_FORCE_FRESH_VENV", "VIRTUAL_ENV"):
         os.environ.pop(name, None)

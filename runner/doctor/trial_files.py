@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from bundle_protocol.turns import LOCKS
 from runner.bundle.model import Bundle
 from runner.process.kill_marked import remove_folder
 
@@ -47,7 +48,9 @@ def files_of_both(one: bytes, other: bytes, *, since: float) -> list[str]:
     return [
         str(path)
         for path, is_written in paths
-        if path.is_file() and (is_written or _is_left(path, since))
+        if path.is_file()
+        and not str(path).startswith(LOCKS)
+        and (is_written or _is_left(path, since))
     ]
 
 
