@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from shown_report import report_text
 
 from runner.child.dialogue import Dialogue
 from runner.child.facts import Launch
@@ -17,7 +18,6 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import ChildInfo, Report
-from runner.diagnosis.report.terminal import report_text
 from runner.events import Phase, Stream
 
 SECRET = "correct-horse"
@@ -143,7 +143,6 @@ class Tags(HTMLParser):
         assert not {name for name, _ in attrs} & {"src", "href", "onclick", "onload"}
 
 
-@settings(deadline=None)
 @given(EXCEPTIONS, st.sampled_from([-32001, -32002, -32005, -32008, -32603, 7]), TEXT)
 def test_the_report_of_any_error_that_a_child_answers_with_is_safe(
     exception: dict[str, Any], code: int, message: str
@@ -155,7 +154,6 @@ def test_the_report_of_any_error_that_a_child_answers_with_is_safe(
     check(report)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([Phase.HANDSHAKE, Phase.LOAD]),
     TEXT.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=200),
