@@ -1,5 +1,6 @@
 """Something fails while a child is given back: its place is free again, and somebody hears it."""
 
+import asyncio
 import errno
 import linecache
 import os
@@ -88,11 +89,15 @@ class _Fault:
         self.left = number
         self.error = error
         self.where = ""
+        self.others: set[asyncio.Task[object]] = set()
+        """What was under way before: its failures are not those of the way back."""
 
     def __call__(
         self, frame: FrameType, event: str, argument: object
     ) -> Callable[..., object] | None:
         path = Path(frame.f_code.co_filename)
+        if asyncio.current_task() in self.others:
+            return None
         if f"{path.parent.name}/{path.name}" not in self.MODULES:
             return None
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
@@ -120,6 +125,7 @@ def test_a_failure_anywhere_on_the_way_back_costs_no_place(
     async def traced(self: Pool, lease: Lease) -> Exception | None:
         if fault is None:
             return await release(self, lease)
+        fault.others = asyncio.all_tasks() - {asyncio.current_task()}
         sys.settrace(fault)
         try:
             return await release(self, lease)
