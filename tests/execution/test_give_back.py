@@ -90,7 +90,7 @@ class _Fault:
         self.error = error
         self.where = ""
         self.others: set[asyncio.Task[object]] = set()
-        """What was under way before: its failures are not those of the way back."""
+        """The tasks that were under way before: their failures are not those of the way back."""
 
     def __call__(
         self, frame: FrameType, event: str, argument: object
