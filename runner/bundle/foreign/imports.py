@@ -144,7 +144,7 @@ def own_modules(folder: Path, file: str = "") -> set[str]:
 
     :param file: a path in it, beside which modules lie.
     """
-    roots = {*ROOTS, _root(file)}
+    roots = set(map(PurePosixPath, (*ROOTS, _root(file))))
     found = set()
     for entry in map(PurePosixPath, all_entries(folder)):
         if entry.suffix not in (".py", ".pyx", ".so", ".pyd"):
@@ -152,8 +152,8 @@ def own_modules(folder: Path, file: str = "") -> set[str]:
         name = entry.name.partition(".")[0]
         module = entry.parent.name if name == "__init__" else name
         place = entry.parent.parent if name == "__init__" else entry.parent
-        is_at_root = any(place == PurePosixPath(root) for root in roots)
-        found |= {module for module in [module] if is_at_root or not is_known_module(module)}
+        if place in roots or not is_known_module(module):
+            found.add(module)
         # A folder without an __init__.py is a package as well (PEP 420), after all others.
         found |= {part for part in entry.parts[:-1] if not is_known_module(part)}
     return found

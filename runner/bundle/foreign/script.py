@@ -115,10 +115,8 @@ def console_scripts(folder: Path, scripts: Mapping[str, object]) -> list[Script]
 
 def _script(folder: Path, file: str, source: Source) -> Script:
     imported = imports_of(source.tree)
-    statements = [
-        node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    at_top = imports_of(ast.Module(body=[*statements], type_ignores=[]))
+    top = [node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    at_top = imports_of(ast.Module([*top], []))
     seed = re.search(r"""["']--seed["']""", source.text) is not None
     by_parameters = bool(imported & _BY_PARAMETERS) and any(
         isinstance(node, ast.arg) and node.arg == "seed" for node in ast.walk(source.tree)
@@ -128,7 +126,7 @@ def _script(folder: Path, file: str, source: Source) -> Script:
         takes_options=bool(imported & _OPTIONS) or _parses_by_itself(source),
         takes_seed=seed or by_parameters,
         negated=_negated(source.text, imported),
-        imports=tuple(others_of(at_top & imported, own_modules(folder, file))),
+        imports=tuple(others_of(at_top, own_modules(folder, file))),
     )
 
 
