@@ -18,7 +18,9 @@ def write(folder: Path, refusing: Refusing) -> None:
 
 def test_text_that_cannot_be_written_leaves_no_half_of_it(tmp_path: Path) -> None:
     write(tmp_path / "counted", counted := Refusing())
-    places = [one for one in counted.places if one[0] in ("open", "file.write", "replace")]
+    # Threads that earlier tests have left may open files meanwhile, elsewhere in the runner.
+    own = [one for one in counted.places if one[1].startswith("runner/study/outputs/")]
+    places = [one for one in own if one[0] in ("open", "file.write", "replace")]
     assert {name for name, _ in places} >= {"open", "file.write"}
     for number, place in enumerate(places):
         folder = tmp_path / str(number)
