@@ -81,13 +81,9 @@ def wire_of(model: Runnable | None) -> str:
     match model:
         case Notebook(file):
             place = PurePosixPath(file).parent
-            modules, beside, enter = "", "", ""
-            if place.name:
-                modules = "import os\n"
-                beside = _BESIDE.format(file="NOTEBOOK")
-                enter = f"    os.chdir({str(place)!r})  # where Jupyter runs it\n"
+            beside = _BESIDE.format(file="NOTEBOOK") if place.name else ""
             return templates.NOTEBOOK_WIRE.format(
-                file=file, modules=modules, beside=beside, enter=enter, given=templates.GIVEN
+                file=file, beside=beside, given=templates.GIVEN, **_in_folder(str(place))
             )
         case Script() as script:
             return _of_script(script)
@@ -103,12 +99,21 @@ def wire_of(model: Runnable | None) -> str:
             return templates.STUB_WIRE
 
 
+def _in_folder(folder: str) -> dict[str, str]:
+    """The lines by which a task goes to the folder that its relative paths begin in."""
+    if folder == ".":
+        return {"os": "", "enter": ""}
+    enter = f"    os.chdir({folder!r})  # as where it is run by itself\n"
+    return {"os": "import os\n", "enter": enter}
+
+
 def _of_script(script: Script) -> str:
     imports = "".join(f"import {module}\n" for module in script.imports)
     if imports:
         why = "# What the script imports, so that a process forked for a task has it.\n"
         imports = f"{why}{imports}\n"
     beside = _BESIDE.format(file="SCRIPT") if "/" in script.file else ""
+    entered = _in_folder(script.runs_in)
     modules, runs = "runpy\nimport sys", 'runpy.run_path(str(SCRIPT), run_name="__main__")'
     if script.command:
         module, _, function = script.command.partition(":")
@@ -121,6 +126,7 @@ def _of_script(script: Script) -> str:
             beside=beside,
             given=templates.GIVEN,
             printed=templates.PRINTED,
+            **entered,
         )
     return templates.SCRIPT_WIRE.format(
         file=script.file,
@@ -130,6 +136,7 @@ def _of_script(script: Script) -> str:
         options=_options(script),
         runs=runs,
         printed=templates.PRINTED,
+        **entered,
     )
 
 

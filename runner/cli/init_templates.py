@@ -99,7 +99,7 @@ NOTEBOOK_WIRE = '''\
 
 import ast
 import json
-{modules}import sys
+{os}import sys
 import types
 from pathlib import Path
 
@@ -161,7 +161,7 @@ PLAIN_SCRIPT_WIRE = '''\
 import ast
 import contextlib
 import io
-import sys
+{os}import sys
 import types
 from pathlib import Path
 
@@ -175,7 +175,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     is what it prints; the files that it writes into the current folder are kept beside that."""
     if entrypoint != "default":
         raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
-    code, lacking = with_values({{"seed": seed, **params}})
+{enter}    code, lacking = with_values({{"seed": seed, **params}})
     for name in lacking - {{"seed"}}:
         raise ValueError(f"{{SCRIPT.name}} has no one place that gives {{name}} a value")
     sys.argv = [str(SCRIPT)]
@@ -313,7 +313,7 @@ SCRIPT_WIRE = '''\
 
 import contextlib
 import io
-import {modules}
+{os}import {modules}
 from pathlib import Path
 
 {imports}SCRIPT = Path(__file__).parent / {file!r}
@@ -324,7 +324,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     into the current folder are kept beside that."""
     if entrypoint != "default":
         raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
-{options}    sys.argv = [str(SCRIPT), *options]
+{enter}{options}    sys.argv = [str(SCRIPT), *options]
     with contextlib.redirect_stdout(Printed()) as printed:
         try:
             {runs}

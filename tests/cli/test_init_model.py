@@ -153,6 +153,11 @@ NOTEBOOK = json.dumps(
         ]
     }
 )
+SCRIPTS_OF_THEIR_FOLDER = {
+    "plain": "import tools\nprint(tools.read('../data/rows.csv'))\nopen('left.txt', 'w').close()\n",
+    "with options": "import argparse, os, tools\nargparse.ArgumentParser().parse_args()\n"
+    "print(tools.read(os.path.join('..', 'data', 'rows.csv')))\nopen('left.txt', 'w').close()\n",
+}
 TOOLS = "import six\ndef read(path):\n    return open(path).read().split()\n"
 
 
@@ -173,6 +178,13 @@ def test_a_script_or_a_notebook_below_runs_as_where_it_is(
         assert main(["init", "m", "--model", f"{prefix}examples/run.py"]) == 0
         assert read_bundle(folder).dependencies == ("six",)
         assert runner.execute(folder)["printed.txt"] == b"['1', '2']\n"
+        for kind, code in SCRIPTS_OF_THEIR_FOLDER.items():
+            (folder / "wire.py").unlink()
+            (folder / "examples/own.py").write_text(code)
+            assert main(["init", "m", "--model", f"{prefix}examples/own.py"]) == 0
+            result = runner.execute(folder)
+            assert result["printed.txt"] == b"['1', '2']\n", kind
+            assert set(result.files) == {"examples/left.txt"}
         (folder / "wire.py").unlink()
         assert main(["init", "m", "--model", f"{prefix}examples/look.ipynb"]) == 0
         result = runner.execute(folder)

@@ -1,9 +1,10 @@
 """Finds the scripts that may run a model, where no function of it takes a task."""
 
 import ast
+import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +39,8 @@ class Script(Struct, frozen=True, kw_only=True):
     """The opposite of an ``option``, as an expression; ``None`` where that is to leave it out."""
     imports: tuple[str, ...]
     """The modules of others that it imports at its top, whatever it is to do."""
+    runs_in: str = "."
+    """The folder that its relative paths begin in, relative to the top."""
     command: str = ""
     """The function that the command is, where it is installed as one: ``module:function``."""
 
@@ -127,7 +130,34 @@ def _script(folder: Path, file: str, source: Source) -> Script:
         takes_seed=seed or by_parameters,
         negated=_negated(source.text, imported),
         imports=tuple(others_of(at_top, own_modules(folder, file))),
+        runs_in=_runs_in(folder, file, source),
     )
+
+
+def _runs_in(folder: Path, file: str, source: Source) -> str:
+    """Return its own folder, where that has what its relative paths name, and the top has not."""
+    own = PurePosixPath(file).parent
+    named = [
+        node.value
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200
+    ]
+    of_own = {text for text in named if _is_in(folder, own, text)}
+    of_top = {text for text in named if _is_in(folder, PurePosixPath("."), text)}
+    paths = {text for text in of_own | of_top if "/" in text}  # more than a word that is a name too
+    if paths:
+        is_own = bool(paths & of_own) and not paths & of_top
+    else:
+        goes_up = ".." in of_own and "__file__" not in source.text
+        is_own = goes_up or bool(of_own and not of_top)
+    return str(own) if is_own else "."
+
+
+def _is_in(folder: Path, begin: PurePosixPath, text: str) -> bool:
+    """Tell whether a text is the path of something in the bundle, as seen from a folder of it."""
+    path = os.path.normpath(begin / text)
+    is_path = text.strip("/") not in ("", ".") and not text.startswith("/")
+    return is_path and not path.startswith("..") and os.path.lexists(folder / path)
 
 
 def _parses_by_itself(source: Source) -> bool:
