@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from runner.bundle.failures import invalid, unreadable
-from runner.diagnosis.child_places import as_utf_8
+from runner.diagnosis.remedies import as_utf_8
 from runner.diagnosis.report.model import Hint
 from runner.stored_files import open_stored
 

@@ -18,7 +18,7 @@ from runner.bundle.files import files_like, has_file, is_plain, leads_outside, r
 from runner.bundle.pyproject import Pyproject, at_line, key_line, read_toml
 from runner.bundle.source import read_source
 from runner.diagnosis.case import Failure
-from runner.diagnosis.child_places import init_hint
+from runner.diagnosis.remedies import init_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import EXAMPLE, name_wire

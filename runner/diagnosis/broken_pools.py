@@ -2,8 +2,7 @@
 
 import re
 
-from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, place_of, raised_code, telling_frame
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.crashes import CRASHES, crash
 from runner.diagnosis.deaths.exit import Exit, Limits
 from runner.diagnosis.deaths.fatal_error import signal_of_fatal_error
@@ -45,7 +44,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         crashed = crash(case, phase, ended, signal_name, stderr, who=_WORKER)
         crashed.exception = None
         return crashed
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     if signal_name is not None:
         said = f"{signal_name} ended it"
         why = "Somebody outside sent that, or the kernel, when memory had run out."
@@ -70,7 +69,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         hints = [_WITHOUT, _LOOK]
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{_WORKER} died, and broke the pool of {place}: {said}",
         explanation=why,
         hints=hints,

@@ -1,37 +1,55 @@
-"""All that is known of a run so far.
+"""All that is known of a run so far, and the hints that name its places and commands.
 
 Each layer writes what it learns, as soon as it learns it; a failure at any step turns it into a
 report.
 """
 
+import json
 import os
+import re
+import shlex
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import PurePath
 
 from msgspec import UNSET, Struct, field
 
 from runner.diagnosis.machine import Machine
+from runner.diagnosis.pyproject_edits import PYPROJECT, PyprojectText
 from runner.diagnosis.report.asked import Asked, task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
     ChildInfo,
+    Edit,
     EnvironmentInfo,
     Evidence,
     ExceptionInfo,
+    Frame,
     Hint,
     InterpreterInfo,
     PhaseTiming,
     Report,
     TaskInfo,
     WorkerInfo,
+    by_hand,
 )
 from runner.diagnosis.report.sanitise import sanitise_report
-from runner.diagnosis.report.text import one_line
+from runner.diagnosis.report.text import one_line, printable
 from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
+_LONGEST_PARAMS = 300
+_PRINTED_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
+
+DOING = {
+    Phase.SPAWN: "while it was started",
+    Phase.HANDSHAKE: "before it could say hello",
+    Phase.LOAD: "while it loaded the bundle",
+    Phase.EXECUTE: "while it ran the task",
+    Phase.SHUTDOWN: "while it shut down",
+}
 
 
 class Finding(Struct, kw_only=True):
@@ -184,3 +202,154 @@ class Case:
             ],
         )
         return sanitise_report(report, self._environ)
+
+    def is_own(self, file: str) -> bool:
+        """Tell whether a file is the bundle's own, in its folder or where it is installed."""
+        return any(PurePath(file).is_relative_to(root) for root in self._roots())
+
+    def _roots(self) -> list[str]:
+        """Where the bundle's own code is: its folder, and where it is installed."""
+        folder = [self.bundle.path] if self.bundle else []
+        return folder + (self.environment.site if self.environment else [])
+
+    def short_path(self, file: str) -> str:
+        """The file as the bundle's author knows it."""
+        path = PurePath(file)
+        for root in self._roots():
+            if path.is_relative_to(root):
+                return str(path.relative_to(root))
+        if "site-packages" in path.parts:
+            return str(PurePath(*path.parts[path.parts.index("site-packages") + 1 :]))
+        return printable(file)
+
+    def telling_frame(self, exception: ExceptionInfo | None) -> Frame | None:
+        """The innermost frame in the bundle's own code, else the innermost one."""
+        if exception is None or not exception.traceback:
+            return None
+        own = [frame for frame in exception.traceback if self.is_own(frame.file)]
+        return (own or exception.traceback)[-1]
+
+    def place_of(self, frame: Frame | None) -> str:
+        if frame is None:
+            return ""
+        function = "" if frame.function == "<module>" else f" ({frame.function})"
+        return f"{self.short_path(frame.file)}:{frame.line}{function}"
+
+    def printed_place(self, text: str) -> str | None:
+        """The innermost place in the bundle's own code, in a traceback as Python prints it."""
+        frames = [found.groups() for found in _PRINTED_FRAME.finditer(text)]
+        own = [frame for frame in frames if self.is_own(frame[0])]
+        if not own:
+            return None
+        file, line, function = own[-1]
+        return printable(f"{self.short_path(file)}:{line} ({function})")
+
+    def file_in_bundle(self, frame: Frame) -> str:
+        """The file of a frame as it is in the bundle, in which an edit is made."""
+        short = self.short_path(frame.file)
+        if short in self.bundle_files or not self.is_own(frame.file):
+            return short
+        # What is installed has no src before it.
+        found = [file for file in self.bundle_files if file.endswith(f"/{short}")]
+        return found[0] if len(found) == 1 else short
+
+    def line_edit(self, frame: Frame, after: str) -> Edit | None:
+        """The edit that puts another line in the place of a frame's; none where it is that."""
+        if not frame.text or after == frame.text:
+            return None
+        return Edit(file=self.file_in_bundle(frame), before=frame.text, after=after)
+
+    def pin_edit(self, version: str) -> Edit:
+        """:param version: what ``.python-version`` is to say."""
+        return Edit(file=".python-version", before=self.pin, after=version)
+
+    def pyproject_text(self) -> PyprojectText:
+        """The text of the bundle's pyproject.toml, to make edits of."""
+        if not self.pyproject and PYPROJECT in self.bundle_files:
+            return PyprojectText("", {}, is_known=False)
+        return PyprojectText.of(self.pyproject)
+
+    def declaring_file(self) -> str:
+        """The file in which the bundle declares its dependencies."""
+        source = self.environment.requirements_from if self.environment else None
+        if source == "requirements.txt" or (
+            self.bundle_files and "pyproject.toml" not in self.bundle_files
+        ):
+            return "requirements.txt"
+        return "pyproject.toml"
+
+    def declare_hint(self, requirement: str, title: str) -> Hint:
+        """The line that declares a dependency, in the file in which the bundle declares its own."""
+        if self.declaring_file() == "requirements.txt":
+            return Hint(title=title, edit=Edit(file="requirements.txt", after=requirement))
+        return Hint(
+            title=title,
+            command=f"uv add --project {self.bundle_argument()} {shlex.quote(requirement)}",
+            edit=self.pyproject_text().with_item("project", "dependencies", requirement),
+        )
+
+    def bundle_argument(self) -> str:
+        return shlex.quote(self.bundle.path) if self.bundle else "BUNDLE"
+
+    def file_argument(self, file: str) -> str:
+        """A file of the bundle, as a command names it."""
+        return shlex.quote(f"{self.bundle.path}/{file}" if self.bundle else file)
+
+    def exec_command(self, options: str = "", *, without: str | None = None) -> str:
+        """The command that runs the same task, with more options.
+
+        :param without: a parameter that is left out.
+        """
+        return " ".join(
+            ["modelops-runner exec", self.bundle_argument(), *self._asked(without), options]
+        ).rstrip()
+
+    def _asked(self, without: str | None) -> list[str]:
+        """The words of a command line that ask for the task, but for parameters that are long."""
+        if self.task is None:
+            return []
+        task = task_info(self.task)
+        words = [] if task.entrypoint in (None, "default") else [shlex.quote(str(task.entrypoint))]
+        if task.function is not None:
+            words += ["--function", shlex.quote(task.function)]
+        if task.seed:
+            words += ["--seed", str(task.seed)]
+        if len(task.params) > _LONGEST_PARAMS or "…" in task.params:
+            return words
+        for name, value in json.loads(task.params).items():
+            if name != without:
+                words += ["--param", shlex.quote(f"{name}={_as_param(value)}")]
+        return words
+
+    def look_for(self, title: str, words: str) -> Hint:
+        """The hint to look for a call in the bundle's own code.
+
+        :param words: an extended regular expression without quotes.
+        """
+        command = f"grep -rnE '{words}' --include='*.py' {self.bundle_argument()}"
+        return by_hand(title, command)
+
+    def start_by_hand(self) -> Hint:
+        command = shlex.join(self.child.argv) if self.child else None
+        return by_hand("start the child by hand and see what it says", command)
+
+    def build_anew(self) -> Hint:
+        return Hint(title="build the environment anew", command=self.exec_command("--fresh-venv"))
+
+    def raise_memory_limit(self, needed: int) -> Hint:
+        """:param needed: the bytes that were not enough, or too many."""
+        return Hint(
+            title="if it is meant to take as much, raise the limit (in the bundle's own"
+            " pyproject.toml: [tool.modelops] memory-limit)",
+            command=self.exec_command(f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
+        )
+
+
+def _as_param(value: object) -> str:
+    """A value as ``--param`` takes it: JSON, or a text that is none."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value, ensure_ascii=False)

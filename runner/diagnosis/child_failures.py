@@ -11,17 +11,11 @@ import shlex
 from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
-from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    DOING,
-    build_anew,
-    exec_command,
-    look_for,
-    requires_python_hint,
-)
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.refusals import FULL, lacks_room
+from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo, by_hand
 from runner.diagnosis.report.text import one_line, printable
@@ -71,9 +65,9 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
         hints = [Hint(title="run fewer children at a time"), *reached.hints]
     elif error.errno == errno.ENOEXEC:
         why = " It is not a program for this kind of machine: the cache may be shared with another."
-        hints = [build_anew(case)]
+        hints = [case.build_anew()]
     elif error.errno == errno.ENOENT:
-        why, hints = " It, or the interpreter that it is a link to, is gone.", [build_anew(case)]
+        why, hints = " It, or the interpreter that it is a link to, is gone.", [case.build_anew()]
     else:
         why = ""
         argv = case.child.argv if case.child else [str(program)]
@@ -127,7 +121,7 @@ def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
         summary=f"the child runs Python {python.version}, its environment was built for {expected}",
         explanation=f"{python.executable} is not the interpreter that the environment was made"
         " with: it was upgraded or replaced since. Compiled packages may not load in it.",
-        hints=[build_anew(case)],
+        hints=[case.build_anew()],
     )
 
 
@@ -158,7 +152,7 @@ def violation(case: Case, phase: Phase, what: str, *, foreign: bool = False) -> 
         why += " protocol, or code of the bundle has changed what it works with."
     if foreign or phase is Phase.HANDSHAKE:
         title = "look for code that writes to descriptors it did not open (os.write, a daemoniser,"
-        hint = look_for(case, f"{title} a debugger)", _ON_DESCRIPTORS)
+        hint = case.look_for(f"{title} a debugger)", _ON_DESCRIPTORS)
     else:
         title = "look for code that replaces functions of the standard library (json, os, zlib);"
         hint = Hint(title=f"{title} see a child of your own with scripts/check_child COMMAND")
@@ -190,7 +184,7 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
         code=Code.PROTOCOL_VIOLATION,
         summary=summary,
         explanation=cause,
-        hints=[look_for(case, "close only what the code itself opened", _ON_DESCRIPTORS)],
+        hints=[case.look_for("close only what the code itself opened", _ON_DESCRIPTORS)],
     )
 
 
@@ -299,7 +293,7 @@ def remote_error(
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
         hints.insert(0, return_hint(case, defined))
     if known is Code.WIRE_AMBIGUOUS and (names := re.findall(r"([\w.]+:[\w.]+) \(of ", message)):
-        hints = [Hint(advice, exec_command(case, f"--function {names[0]}"), by="person")]
+        hints = [Hint(advice, case.exec_command(f"--function {names[0]}"), by="person")]
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
         hints.insert(0, named)
     if known is Code.WIRE_INVALID and defined:

@@ -4,17 +4,7 @@ import re
 
 import msgspec
 
-from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    DOING,
-    is_own,
-    line_edit,
-    place_of,
-    printed_place,
-    raised_code,
-    short_path,
-    telling_frame,
-)
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
@@ -74,7 +64,7 @@ def returned_finding(
     let_it_propagate = Hint(
         title="let the exception leave the wire function (drop the try/except, or end it with"
         " `raise`): the report then has the whole of it, and no caller takes it for a result",
-        edit=line_edit(case, caught, f"{caught.text}\n    raise")
+        edit=case.line_edit(caught, f"{caught.text}\n    raise")
         if caught and (caught.text or "").endswith(":")
         else None,
     )
@@ -105,8 +95,8 @@ def exit_finding(
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
-        frame = telling_frame(case, exception)
-        place = place_of(case, frame)
+        frame = case.telling_frame(exception)
+        place = case.place_of(frame)
         words = exception.message if not _STATUS.fullmatch(exception.message) else ""
         words = words or "".join(last_lines(printable(stderr), 1))
         why = (
@@ -214,9 +204,9 @@ def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) 
 
     :returns: with the bundle's frames that led to it.
     """
-    if any(is_own(case, frame.file) for frame in link.traceback):
+    if any(case.is_own(frame.file) for frame in link.traceback):
         return link
-    led = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    led = [frame for frame in exception.traceback if case.is_own(frame.file)]
     return msgspec.structs.replace(link, traceback=[*led, *link.traceback])
 
 
@@ -241,8 +231,8 @@ def _surfaced(case: Case, exception: ExceptionInfo, root: ExceptionInfo) -> str:
     outer = _leaf(exception)
     if root in (exception, outer) or outer.type in ("ImportError", "ModuleNotFoundError"):
         return ""
-    frame = telling_frame(case, outer)
-    where = f" in {place_of(case, frame)}" if frame else ""
+    frame = case.telling_frame(outer)
+    where = f" in {case.place_of(frame)}" if frame else ""
     message = one_line(printable(outer.message), 100)
     return f"; it surfaced as {outer.type}{where}" + (f": {message}" if message else "")
 
@@ -257,10 +247,10 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
 def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.missing_names import did_you_mean
 
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    where = case.place_of(case.telling_frame(exception)) or "the bundle"
     lacking = _NO_NAME.search(exception.message)
-    if lacking is not None and is_own(case, lacking[2]):
-        name, file = printable(lacking[1]), short_path(case, lacking[2])
+    if lacking is not None and case.is_own(lacking[2]):
+        name, file = printable(lacking[1]), case.short_path(lacking[2])
         return Finding(
             phase=phase,
             code=Code.IMPORT_FAILED,
@@ -285,8 +275,8 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.wire_functions import is_stub, stub_hint
 
     leaf = _leaf(exception)
-    frame = telling_frame(case, leaf) or telling_frame(case, exception)
-    place = place_of(case, frame)
+    frame = case.telling_frame(leaf) or case.telling_frame(exception)
+    place = case.place_of(frame)
     message = one_line(printable(leaf.message), 140)
     elsewhere = _remote_place(case, leaf)
     summary = (leaf.type or "an exception") + (f" in {place}" if place else "")
@@ -329,7 +319,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=summary,
         explanation=explanation,
         hints=hints,
@@ -351,7 +341,7 @@ def _remote_place(case: Case, exception: ExceptionInfo) -> str | None:
     sent = exception.cause
     if sent is None or sent.type not in ("RemoteTraceback", "_RemoteTraceback"):
         return None
-    return printed_place(case, sent.message)
+    return case.printed_place(sent.message)
 
 
 def _missing_variable(exception: ExceptionInfo) -> str | None:

@@ -3,8 +3,8 @@
 import re
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import is_own, line_edit, made_frame, place_of
 from runner.diagnosis.missing_keys import reads_with
+from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 
@@ -216,7 +216,7 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
     message = exception.message[:2000]
     if exception.module is not None and exception.module.partition(".")[0] not in _LIBRARIES:
         return None
-    if frame is None or not is_own(case, frame.file):
+    if frame is None or not case.is_own(frame.file):
         return None
     if re.match(r"(?:raise|assert)\b", frame.text or ""):
         return None  # The words are the bundle's own.
@@ -255,7 +255,7 @@ def _one_number(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | No
     if len(one) == 1 == len(arrays):
         written = re.compile(rf"(?<![\w.\])]){re.escape(one[0])}(?![\w.\[])")
         after = written.sub(f"{one[0]}.item()", text)
-        edit = line_edit(case, frame, after) if text.count(f"{one[0]}.") == 0 else None
+        edit = case.line_edit(frame, after) if text.count(f"{one[0]}.") == 0 else None
         edit = edit if len(written.findall(text)) == 1 + text.startswith(f"{one[0]} =") else None
         title = f"{printable(one[0])} is an array of one number: {printable(one[0])}.item()"
         return Hint(title=title, edit=edit)
@@ -265,13 +265,13 @@ def _one_number(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | No
         its_own = _NUMPYS.get(of_math[0], of_math[0])
         after = text.replace(f"math.{of_math[0]}(", f"{numpy}.{its_own}(")
         title = f"math.{of_math[0]}() takes one number, and NumPy's own takes an array"
-        return Hint(title=title, edit=line_edit(case, frame, after) if numpy == "np" else None)
+        return Hint(title=title, edit=case.line_edit(frame, after) if numpy == "np" else None)
     return None
 
 
 def _of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | None:
     """The hint on the variable that an exception is about, by the line that gave it its value."""
-    at = f"{place_of(case, made)} has {one_line(printable(made.text or ''), 120)}"
+    at = f"{case.place_of(made)} has {one_line(printable(made.text or ''), 120)}"
     if (name := exception.attributes.get("hides")) is not None:
         title = f"call the variable {printable(str(name))} otherwise, which hides what else has"
         return Hint(title=f"{title} that name: {at}")
@@ -299,7 +299,7 @@ def _made_whole(case: Case, frame: Frame, message: str) -> Hint | None:
     whole = f"{made}({place['count'].strip('()')})"
     after = text[: place.start("count")] + whole + text[place.end("count") :]
     title = f"hand over a whole number: {printable(whole)}"
-    return Hint(title=title, edit=line_edit(case, frame, after))
+    return Hint(title=title, edit=case.line_edit(frame, after))
 
 
 def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:
@@ -314,10 +314,10 @@ def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -
     after = written.sub(lambda _: made, line) if len(written.findall(line)) == 1 else line
     why = " (YAML has 1.0e-3 as a number, and 1e-3 as a text)" if "e" in text.lower() else ""
     title = printable(f"{name} is the text {text!r}: make a number of it{why}")
-    return Hint(title=title, edit=line_edit(case, frame, after))
+    return Hint(title=title, edit=case.line_edit(frame, after))
 
 
 def _over_a_copy(case: Case, frame: Frame) -> Hint:
     loop = _LOOP.fullmatch(frame.text or "")
     after = f"for {loop[1]} in list({loop[2]}):{loop[3]}" if loop else frame.text or ""
-    return Hint(title="go over a copy: list(...)", edit=line_edit(case, frame, after))
+    return Hint(title="go over a copy: list(...)", edit=case.line_edit(frame, after))

@@ -3,7 +3,6 @@
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import printed_place
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -23,7 +22,7 @@ def add_failed_thread(case: Case, finding: Finding) -> None:
     failed = _FAILED.search(case.evidence.stderr.text)
     if failed is None:
         return
-    place = printed_place(case, failed[1]) or "a library"
+    place = case.printed_place(failed[1]) or "a library"
     said = one_line(printable(failed[2]), 140)
     finding.explanation += (
         f" Before that, a thread that it had started ended in {place} by {said}: what the thread"

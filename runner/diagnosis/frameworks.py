@@ -7,14 +7,8 @@ from pathlib import PurePosixPath
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    is_own,
-    line_edit,
-    package_of,
-    place_of,
-    raised_code,
-    short_path,
-)
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -24,7 +18,7 @@ _Found = tuple[str, Hint]
 
 def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's code is due to how it uses a framework."""
-    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
     if not own or not exception.traceback:
         return None
     last = exception.traceback[-1]
@@ -36,8 +30,8 @@ def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             if found is not None:
                 return Finding(
                     phase=phase,
-                    code=raised_code(phase),
-                    summary=f"{place_of(case, own[-1])} {found[0]}",
+                    code=Code.raised_in(phase),
+                    summary=f"{case.place_of(own[-1])} {found[0]}",
                     explanation=f"{exception.type}: {one_line(printable(message), 200)}",
                     hints=[found[1]],
                 )
@@ -49,7 +43,7 @@ def _rewritten(what: str, title: str, has: str, to_be: str) -> Callable[..., _Fo
 
     def cause(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
         after = re.sub(has, to_be, frame.text or "", count=1)
-        return what, Hint(title=title, edit=line_edit(case, frame, after))
+        return what, Hint(title=title, edit=case.line_edit(frame, after))
 
     return cause
 
@@ -60,7 +54,7 @@ def _not_initialised(case: Case, frame: Frame, _: re.Match[str]) -> _Found | Non
     text = frame.text or ""
     return "uses a part of its base class, which was not initialised", Hint(
         title="call super().__init__() first, in the class's __init__",
-        edit=line_edit(case, frame, f"super().__init__(); {text}") if "self" in text else None,
+        edit=case.line_edit(frame, f"super().__init__(); {text}") if "self" in text else None,
     )
 
 
@@ -73,7 +67,7 @@ def _settings(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
         names = [one.strip() for one in found[1].split(",")]
         others = ", ".join(one for one in names if one != name)
         first = f"from pydantic import {others}; " if others else ""
-        edit = line_edit(case, frame, f"{first}from {module} import {name}")
+        edit = case.line_edit(frame, f"{first}from {module} import {name}")
     return f"imports {name} of pydantic, which has it no more", Hint(
         title=f"import it from {module}, and add {package} to the dependencies", edit=edit
     )
@@ -94,7 +88,7 @@ def _foreign_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     text, edit = frame.text or "", None
     allow = 'model_config = {"arbitrary_types_allowed": True}'
     if frame.function == "<module>" and re.fullmatch(r"class \w+\(.*\):", text):
-        edit = line_edit(case, frame, f"{text}\n    {allow}")
+        edit = case.line_edit(frame, f"{text}\n    {allow}")
     return f"has a field of {printable(words[1])}, which pydantic does not know", Hint(
         title=f"let the class take it: {allow}", edit=edit
     )
@@ -102,7 +96,7 @@ def _foreign_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
 
 def _no_folder(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     """A folder of configurations that hydra does not find."""
-    folder = short_path(case, words[1])
+    folder = case.short_path(words[1])
     there = sorted({str(PurePosixPath(file).parent) for file in _yaml_files(case)} - {"."})
     tops = {one.partition("/")[0] for one in there}
     edit, title = None, f"put the folder {printable(folder)} with its YAML files into the bundle"
@@ -110,7 +104,7 @@ def _no_folder(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
         (top,) = tops
         after = re.sub(rf"(?<=['\"]){re.escape(folder)}(?=['\"])", top, frame.text or "")
         edit, title = (
-            line_edit(case, frame, after),
+            case.line_edit(frame, after),
             f"name {top}, which has the bundle's YAML files",
         )
     return f"asks for configurations in {printable(folder)}, which is not there", Hint(
@@ -124,7 +118,7 @@ def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     near = nearest(name[:100], stems)
     if near:
         after = re.sub(rf"(?<=['\"]){re.escape(name)}(?=['\"])", near[0], frame.text or "")
-        hint = Hint(title=f"did you mean {near[0]!r}?", edit=line_edit(case, frame, after))
+        hint = Hint(title=f"did you mean {near[0]!r}?", edit=case.line_edit(frame, after))
     else:
         hint = Hint(
             title=printable(f"put {name}.yaml into the bundle, where its configurations are")
@@ -139,7 +133,7 @@ def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     )
     return f"sets {printable(named)!r}, which the configuration has not", Hint(
         title=printable(f"add it with a plus, {added}; or correct its name"),
-        edit=line_edit(case, frame, after),
+        edit=case.line_edit(frame, after),
     )
 
 
@@ -149,7 +143,7 @@ def _no_key(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     once = len(re.findall(rf"\b{re.escape(name)}\b", frame.text or "")) == 1
     return f"reads {printable(name)!r}, which the configuration has not", Hint(
         title=f"did you mean {printable(near)!r}?",
-        edit=line_edit(case, frame, after) if once else None,
+        edit=case.line_edit(frame, after) if once else None,
     )
 
 

@@ -4,14 +4,7 @@ import re
 
 from msgspec import Struct
 
-from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    DOING,
-    place_of,
-    raise_memory_limit,
-    raised_code,
-    telling_frame,
-)
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.knowledge.resource_limits import (
     FILE_SIZE,
@@ -64,10 +57,10 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         hints = reached.hints
     else:
         return None
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{place} {did}: {reached.what}",
         explanation=reached.explanation,
         hints=hints,
@@ -76,7 +69,7 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
 
 def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     """The code asked for more than it could have."""
-    where = place_of(case, telling_frame(case, exception))
+    where = case.place_of(case.telling_frame(exception))
     asked = one_line(printable(exception.message), 140)
     limit = case.child.memory_limit_bytes if case.child else None
     space = case.machine.limits.memory_bytes if case.machine else None
@@ -93,7 +86,7 @@ def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         hints=[
             *([raise_hint(MEMORY)] if space else []),
             Hint(f"give the task more memory, or make it smaller{where and f': see {where}'}"),
-            *([raise_memory_limit(case, limit)] if limit else []),
+            *([case.raise_memory_limit(limit)] if limit else []),
         ],
     )  # fmt: skip
 

@@ -5,16 +5,10 @@ import re
 from bundle_protocol.missing_names import plain_name
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    is_own,
-    line_edit,
-    made_frame,
-    place_of,
-    raised_code,
-    telling_frame,
-    with_argument,
-)
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
+from runner.diagnosis.remedies import with_argument
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -29,17 +23,17 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     """Which keys there are in place of the one that is missing, where the child has seen it."""
     attributes = exception.attributes
     keys, key = attributes.get("keys"), attributes.get("key")
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     if not isinstance(keys, str) or not isinstance(key, (str, int)) or frame is None:
         return None
-    if not is_own(case, frame.file):
+    if not case.is_own(frame.file):
         return None
     is_text, key = isinstance(key, str), str(key)
     there = keys.split("\n") if keys else []
     listed = one_line(printable(", ".join(there)), _MOST_SHOWN) or "none"
     if more := attributes.get("more"):
         listed += f" and {more} more"
-    place, named = place_of(case, frame), printable(one_line(key, 80))
+    place, named = case.place_of(frame), printable(one_line(key, 80))
     shown = repr(named) if is_text else named
     made = made_frame(exception, frame)
     if f"{_BOM}{key}" in there:
@@ -68,7 +62,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             or _grouped_by(exception, kind)
             or [
                 Hint(
-                    title=f"see where {what} is made: {place_of(case, made)}"
+                    title=f"see where {what} is made: {case.place_of(made)}"
                     if made
                     else f"see where {what} is made, and {place}"
                 )
@@ -76,7 +70,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         )
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=summary,
         explanation=explanation,
         hints=hints,
@@ -101,7 +95,7 @@ def _byte_order_mark(
     hint = Hint(title=f"open {file} with encoding='utf-8-sig'", edit=edit)
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{place} asks for {key!r}; the file has a byte-order mark before that name",
         explanation="A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
         " belong to the first column's name unless they are read as what they are.",
@@ -130,7 +124,7 @@ def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list
     has, plain = ("number", key) if is_text else ("text", f"{quote}{key}{quote}")
     written = rf"\[(['\"]){re.escape(key)}\1\]" if is_text else rf"\[{re.escape(key)}\]"
     if len(re.findall(written, text)) == 1:
-        edit = line_edit(case, frame, re.sub(written, lambda _: f"[{plain}]", text))
+        edit = case.line_edit(frame, re.sub(written, lambda _: f"[{plain}]", text))
     way = "int(...)" if is_text else "str(...): JSON has no other keys"
     return [Hint(title=f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
 
@@ -142,7 +136,7 @@ def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None
     if len(written.findall(text)) != 1:
         return None
     after = written.sub(lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}", text)
-    return line_edit(case, frame, after)
+    return case.line_edit(frame, after)
 
 
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
@@ -170,7 +164,7 @@ def reads_with(case: Case, made: Frame | None, name: str, value: str) -> Edit | 
     if made is None or re.search(rf"\b{name}\s*=", text):
         return None
     calls = r"(?<!\w)open" if name == "encoding" and "open(" in text else r"\bread_(?:csv|table)"
-    return line_edit(case, made, with_argument(text, calls, f"{name}={value}"))
+    return case.line_edit(made, with_argument(text, calls, f"{name}={value}"))
 
 
 def _read_otherwise(case: Case, made: Frame | None, key: str, there: list[str]) -> list[Hint]:
@@ -207,7 +201,7 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
         found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start()) == quoted]
         if len(found) == 1:
             after = text[: found[0].start()] + near + text[found[0].end() :]
-            edit = line_edit(case, frame, after)
+            edit = case.line_edit(frame, after)
             break
     return Hint(title=f"did you mean {printable(near)!r}?", edit=edit)
 

@@ -5,16 +5,9 @@ import re
 import shlex
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    exec_command,
-    is_own,
-    line_edit,
-    package_of,
-    place_of,
-    raised_code,
-    telling_frame,
-)
 from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -27,12 +20,12 @@ _ONE_WORD = 0.5
 def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find what was meant by a name that there is not, where the child has seen the others."""
     name, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
-    frame = telling_frame(case, exception)
-    if not isinstance(name, str) or frame is None or not is_own(case, frame.file):
+    frame = case.telling_frame(exception)
+    if not isinstance(name, str) or frame is None or not case.is_own(frame.file):
         return None
     taken = exception.attributes.get("arguments")
     said = one_line(printable(exception.message), _MOST_SHOWN)
-    summary = f"{exception.type} in {place_of(case, frame)}: {said}"
+    summary = f"{exception.type} in {case.place_of(frame)}: {said}"
     hints = did_you_mean(case, exception)
     if isinstance(taken, str):
         summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
@@ -47,17 +40,17 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         ]
     if not hints:
         return None
-    return Finding.of(phase, raised_code(phase), summary, "", *hints)
+    return Finding.of(phase, Code.raised_in(phase), summary, "", *hints)
 
 
 def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
     """The hint that names what is nearest to a missing name, where its line has that."""
     name, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     if frame is None or not isinstance(name, str) or not isinstance(near, str):
         return []
     written = re.search(rf"\b{re.escape(name)}\b", frame.text or "")
-    return [_correct(case, frame, name, near)] if written and is_own(case, frame.file) else []
+    return [_correct(case, frame, name, near)] if written and case.is_own(frame.file) else []
 
 
 def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
@@ -68,7 +61,7 @@ def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
             title=f"there is {printable(near)}, which may do something else: see what it is"
         )
     if len(written.findall(text)) == 1:
-        edit = line_edit(case, frame, written.sub(near, text))
+        edit = case.line_edit(frame, written.sub(near, text))
     return Hint(title=f"did you mean {printable(near)}?", edit=edit)
 
 
@@ -89,6 +82,6 @@ def _other_parameter(case: Case, name: str, near: str | None) -> Hint:
     """The line does not write the argument: it hands a dict on, as ``**params`` does."""
     if near is None:
         return Hint(title=f"let the function take {printable(name)}, or do not hand it over")
-    command = exec_command(case, f"--param {shlex.quote(f'{near}=...')}", without=name)
+    command = case.exec_command(f"--param {shlex.quote(f'{near}=...')}", without=name)
     title = f"if it is a parameter of the task, give it as {printable(near)}"
     return by_hand(title, command)

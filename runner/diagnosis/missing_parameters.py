@@ -7,15 +7,8 @@ import shlex
 import msgspec
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    exec_command,
-    is_own,
-    place_of,
-    raised_code,
-    telling_frame,
-)
 from runner.diagnosis.report.asked import task_info
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -39,10 +32,10 @@ NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given.
 
 def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that the code wanted of the task what that was not asked with."""
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     if phase is not Phase.EXECUTE or case.task is None or frame is None:
         return None
-    if not is_own(case, frame.file):
+    if not case.is_own(frame.file):
         return None
     if exception.type == "KeyError":
         return _entry_point(case, frame, exception)
@@ -82,33 +75,33 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
             kind = f"the text {value!r}"
             number = _NUMBER.fullmatch(value)
             option = f"--param {name}={number[0] if number else '...'}"
-            command = exec_command(case, option, without=name)
+            command = case.exec_command(option, without=name)
             hint = Hint(title="give it as a number", command=command)
             if number is None:
                 hint = msgspec.structs.replace(hint, by="person")
         elif type(value) is float and "'float' object is not iterable" in message:
             kind = f"the number {value!r}, which is no list"
-            command = exec_command(case, f"--param {name}=[{value!r}]", without=name)
+            command = case.exec_command(f"--param {name}=[{value!r}]", without=name)
             hint = Hint(title="give it as a list", command=command)
         elif isinstance(value, float) and value.is_integer() and _SAYS_WHOLE.search(message):
             kind = f"{value!r}, which is no whole number"
-            command = exec_command(case, f"--param {name}={int(value)}", without=name)
+            command = case.exec_command(f"--param {name}={int(value)}", without=name)
             hint = Hint(title=f"give it as a whole number: {int(value)}", command=command)
         elif isinstance(value, bool) and "'bool' object has no attribute" in message:
             kind = f"{value!r}, which is no text"
             text = shlex.quote(f'{name}="{str(value).lower()}"')
-            command = exec_command(case, f"--param {text}", without=name)
+            command = case.exec_command(f"--param {text}", without=name)
             hint = Hint(title="give it as a text, in quotes of JSON", command=command)
         elif value is None and name in values and "NoneType" in message:
             kind = "null, which is None"
-            command = exec_command(case, f"--param {name}=...", without=name)
+            command = case.exec_command(f"--param {name}=...", without=name)
             hint = by_hand("give it a value", command)
         if hint is not None:
             return Finding(
                 phase=Phase.EXECUTE,
-                code=raised_code(Phase.EXECUTE),
+                code=Code.raised_in(Phase.EXECUTE),
                 summary=printable(
-                    f"{place_of(case, frame)} computes with the parameter {name!r}; the task gives"
+                    f"{case.place_of(frame)} computes with the parameter {name!r}; the task gives"
                     f" {one_line(kind, 100)}"
                 ),
                 explanation=f"{exception.type}: {one_line(printable(message), _MOST_SHOWN)}",
@@ -120,8 +113,8 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
 def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
     return Finding(
         phase=Phase.EXECUTE,
-        code=raised_code(Phase.EXECUTE),
-        summary=f"{place_of(case, frame)} {printable(what)}; the task was not given it",
+        code=Code.raised_in(Phase.EXECUTE),
+        summary=f"{case.place_of(frame)} {printable(what)}; the task was not given it",
         explanation=NOT_GIVEN,
         hints=[give_parameters(case, names)],
     )
@@ -138,10 +131,10 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
     if (dotted := _dotted(given, names)) is not None:
         option = shlex.quote(f"{names[0]}={json.dumps(dotted)}")
         title = f"{otherwise}give the task the parameter {printable(listed)} as an object of JSON"
-        return Hint(title=title, command=exec_command(case, f"--param {option}"))
+        return Hint(title=title, command=case.exec_command(f"--param {option}"))
     options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
     return by_hand(
-        f"{otherwise}give the task the parameter {printable(listed)}", exec_command(case, options)
+        f"{otherwise}give the task the parameter {printable(listed)}", case.exec_command(options)
     )
 
 
@@ -162,16 +155,16 @@ def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding 
     known = f"; there {'are' if len(there) > 1 else 'is'} {listed}" if there else ""
     hint = by_hand(
         "ask for one of those that there are",
-        f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
+        f"modelops-runner exec {case.bundle_argument()} ENTRYPOINT",
     )
     if len(there) == 1:
         name = shlex.quote(there[0])
-        command = f"modelops-runner exec {bundle_argument(case)} {name}"
+        command = f"modelops-runner exec {case.bundle_argument()} {name}"
         hint = Hint(title=f"ask for {printable(there[0])!r}", command=command)
     return Finding(
         phase=Phase.EXECUTE,
-        code=raised_code(Phase.EXECUTE),
-        summary=f"{place_of(case, frame)} has no entry point {printable(asked)!r}{known}",
+        code=Code.raised_in(Phase.EXECUTE),
+        summary=f"{case.place_of(frame)} has no entry point {printable(asked)!r}{known}",
         explanation="The wire function is given the entry point that the task is asked for with, or"
         " 'default' where that is none; [tool.modelops] entrypoint may name another.",
         hints=[hint],

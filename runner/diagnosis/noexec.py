@@ -5,7 +5,6 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import bundle_argument, place_of, raised_code, telling_frame
 from runner.diagnosis.machine import Noexec
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
@@ -51,8 +50,8 @@ def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     noexec = case.machine.noexec if case.machine else None
     if noexec is None or file_not_executable(exception) is None:
         return None
-    loading = raised_code(phase)
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    loading = Code.raised_in(phase)
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     name = printable(one_line(PurePath(noexec.path).name, 80))
     does = "load" if _NOT_MAPPED in exception.message else "run"
     return Finding(
@@ -84,7 +83,7 @@ def move_hint(case: Case, noexec: Noexec) -> Hint:
         copy = f"{folder}/{shlex.quote(PurePath(case.bundle.path).name)}"
         return Hint(
             title="run the bundle from a file system that may be executed from",
-            command=f"cp -r {bundle_argument(case)} {folder}/ && modelops-runner exec {copy}",
+            command=f"cp -r {case.bundle_argument()} {folder}/ && modelops-runner exec {copy}",
         )
     return Hint(
         title="name a temporary folder that may be executed from",

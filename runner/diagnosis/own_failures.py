@@ -3,7 +3,6 @@
 import traceback
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line
@@ -29,9 +28,7 @@ def internal_error(case: Case, error: Exception) -> Finding:
         summary=f"the runner itself failed: {type(error).__name__}: {one_line(str(error), 120)}",
         explanation="This is a fault of modelops-runner, or of the machine under it, and not of the"
         " bundle.",
-        hints=[
-            by_hand("report it, with what this records", exec_command(case, "--record failure"))
-        ],
+        hints=[by_hand("report it, with what this records", case.exec_command("--record failure"))],
         exception=_exception_info(error),
     )
 
@@ -50,7 +47,7 @@ def cancelled(case: Case, by: str) -> Finding:
         hints=[
             Hint(
                 title="run it again: what was built before is reused",
-                command=exec_command(case) if case.bundle else None,
+                command=case.exec_command() if case.bundle else None,
             )
         ],
     )

@@ -7,13 +7,7 @@ from pathlib import PurePath
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    is_own,
-    line_edit,
-    place_of,
-    raised_code,
-    telling_frame,
-)
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.script_habits import without_line
@@ -99,11 +93,11 @@ def _movie_writer(case: Case, exception: ExceptionInfo) -> str | None:
 
 
 def _as_gif(case: Case, exception: ExceptionInfo) -> list[Hint]:
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     if frame is None or not (text := frame.text):
         return []
     after = re.sub(r"""\.(?:mp4|avi|mov|mkv|m4v|webm)(?=["'])""", ".gif", text)
-    edit = line_edit(case, frame, after)
+    edit = case.line_edit(frame, after)
     return [Hint(title="save a GIF, which needs no other program", edit=edit)] if edit else []
 
 
@@ -116,7 +110,7 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{_place(case, exception)} starts the program {shown}, which this worker does not"
         " have",
         explanation="It is in none of the folders of PATH, which the child has of its worker."
@@ -133,11 +127,11 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
 
 
 def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     edit = without_line(case, frame) if frame and _CALL.fullmatch(frame.text or "") else None
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
         explanation="The program is not there either. What a task writes into its working folder is"
         " kept by `exec --output DIR`.",
@@ -147,15 +141,15 @@ def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Fin
 
 def _one_text(case: Case, phase: Phase, exception: ExceptionInfo, command: str) -> Finding:
     """A program and its arguments in one text, which is taken for the program's name."""
-    frame, edit = telling_frame(case, exception), None
+    frame, edit = case.telling_frame(exception), None
     text = (frame and frame.text) or ""
     written = re.compile(rf"(['\"]){re.escape(command)}\1")
-    if frame is not None and is_own(case, frame.file) and len(written.findall(text)) == 1:
+    if frame is not None and case.is_own(frame.file) and len(written.findall(text)) == 1:
         after = written.sub(lambda _: repr(command.split()), text)
-        edit = line_edit(case, frame, after) if not set("'\"\\") & set(command) else None
+        edit = case.line_edit(frame, after) if not set("'\"\\") & set(command) else None
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
         " there is no program of that name",
         explanation="Without a shell, the whole text is the program's name.",
@@ -174,7 +168,7 @@ def _not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     path = shlex.quote(str(PurePath(case.bundle.path) / named))
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
         explanation="The bundle has the file, without the permission to execute it.",
         hints=[Hint(title="let it be executed", command=f"chmod +x {path}")],
@@ -198,7 +192,7 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
         hint = Hint(title=f"see what it wrote to its standard error, below, and {place}")
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"`{command}`, which {place} starts, {how}"
         + (f": {one_line(words, 160)}" if words else ""),
         explanation="The program failed; Python and the bundle's environment did not."
@@ -217,4 +211,4 @@ def _as_typed(command: str) -> str:
 
 
 def _place(case: Case, exception: ExceptionInfo) -> str:
-    return place_of(case, telling_frame(case, exception)) or "the bundle"
+    return case.place_of(case.telling_frame(exception)) or "the bundle"

@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import Edit
 from runner.toml import tomllib
 
@@ -29,12 +28,6 @@ class PyprojectText(Struct, frozen=True):
     document: Mapping[str, Any]
     is_known: bool = True
     """False where there is one, too long to be kept: nothing is changed in it then."""
-
-    @classmethod
-    def of_case(cls, case: Case) -> "PyprojectText":
-        if not case.pyproject and PYPROJECT in case.bundle_files:
-            return cls("", {}, is_known=False)
-        return cls.of(case.pyproject)
 
     @classmethod
     def of(cls, text: str) -> "PyprojectText":

@@ -5,7 +5,7 @@ import re
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import is_own, line_edit, place_of, raised_code
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -47,7 +47,7 @@ _ONE_OF = re.compile(
 def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find the value that was meant in the words of the library that refuses it."""
     found = _PARAMETER.search(exception.message[:10_000])
-    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
     said = _DID_YOU_MEAN.search(exception.message[:2000])
     if said is not None and own and own[-1] is not exception.traceback[-1]:
         return _respelt(case, phase, own[-1], said[1], said[2], exception)
@@ -63,8 +63,8 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     refused = printable(one_line(f"{owner} takes no {name}={got}", 160))
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, own[-1])}: {refused}",
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(own[-1])}: {refused}",
         explanation=f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
         hints=[_meant(case, own[-1], name, owner, takes, got)],
     )
@@ -73,7 +73,7 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
 def unknown_zone(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find the time zone that was meant by one that there is not."""
     asked, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
-    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
     if exception.type not in ("ZoneInfoNotFoundError", "UnknownTimeZoneError") or not own:
         return None
     if not isinstance(asked, str) or not isinstance(near, str):
@@ -100,14 +100,14 @@ def _there_is(
     after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)}: there is no {printable(value)!r};"
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frame)}: there is no {printable(value)!r};"
         f" there is {printable(near)!r}",
         explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
         hints=[
             Hint(
                 title=f"did you mean {printable(near)!r}?",
-                edit=line_edit(case, frame, after),
+                edit=case.line_edit(frame, after),
             )
         ],
     )
@@ -142,4 +142,4 @@ def _put_in(case: Case, frame: Frame, name: str, got: str, instead: str) -> Edit
     line = frame.text or ""
     if len(pattern.findall(line)) != 1:
         return None
-    return line_edit(case, frame, pattern.sub(lambda _: f"{name}={instead}", line))
+    return case.line_edit(frame, pattern.sub(lambda _: f"{name}={instead}", line))

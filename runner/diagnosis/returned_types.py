@@ -6,7 +6,7 @@ import re
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import line_edit, with_argument
+from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import printable
 
@@ -146,9 +146,9 @@ def return_hint(case: Case, returned: Frame | None) -> Hint:
     title = f"end the function with a return; of a file that it has written: {after}"
     edit = None
     if returned is not None and text.startswith("return"):
-        edit = line_edit(case, returned, after)
+        edit = case.line_edit(returned, after)
     elif returned is not None and len(written) == 1:
-        edit = line_edit(case, returned, f"{text}\n{after}")
+        edit = case.line_edit(returned, f"{text}\n{after}")
     return Hint(title, edit=edit, by="person" if edit and not written else UNSET)
 
 
@@ -181,4 +181,4 @@ def _made_bytes(
     whole = f'{{"{key}": {made}}}' if key else f"{{{made}}}"
     made = text.replace(written, made if name is not None else whole)
     begin = "import json\n" if "json.dumps(" in way else ""
-    return line_edit(case, returned, begin + made) if text.count(written) == 1 else None
+    return case.line_edit(returned, begin + made) if text.count(written) == 1 else None

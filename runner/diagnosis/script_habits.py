@@ -4,17 +4,9 @@ import re
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    exec_command,
-    is_own,
-    line_edit,
-    package_of,
-    place_of,
-    raised_code,
-    telling_frame,
-)
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
@@ -81,8 +73,8 @@ def parsed_command_line(
 
 def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in what only a script has: arguments, a terminal."""
-    code = raised_code(phase)
-    frame = telling_frame(case, exception)
+    code = Code.raised_in(phase)
+    frame = case.telling_frame(exception)
     if exception.type in ("IndexError", "ValueError") and "argv" in ((frame and frame.text) or ""):
         return _no_command_line(case, phase, exception, code, exception.message)
     if found := _interactive(case, exception, frame):
@@ -90,7 +82,7 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         return Finding(
             phase=phase,
             code=code,
-            summary=f"{place_of(case, frame) or 'the bundle'} {what}",
+            summary=f"{case.place_of(frame) or 'the bundle'} {what}",
             explanation=f"What came of it is {exception.type}: {one_line(exception.message, 120)}",
             hints=[hint],
         )
@@ -103,14 +95,14 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     return Finding(
         phase=phase,
         code=code,
-        summary=f"{place_of(case, frame) or 'the bundle'} "
+        summary=f"{case.place_of(frame) or 'the bundle'} "
         + ("asks for input on a terminal, and a task has none" if says else _READS_STDIN),
         explanation="A task's standard input is empty. Its values come as the wire function's"
         " params.",
         hints=[
             by_hand(
                 'read it in the wire function, as params["name"], and hand it over',
-                exec_command(case, "--param name=..."),
+                case.exec_command("--param name=..."),
             )
         ],
     )
@@ -147,23 +139,23 @@ def exits_no_more(case: Case, phase: Phase, frame: Frame | None) -> Edit | None:
 
     :param frame: the line that calls ``sys.exit()``, or what does.
     """
-    if frame is None or not frame.text or not is_own(case, frame.file):
+    if frame is None or not frame.text or not case.is_own(frame.file):
         return None
     line = frame.text
     if phase is Phase.LOAD and frame.function == "<module>" and _SIMPLE.fullmatch(line):
-        return line_edit(case, frame, f'if __name__ == "__main__": {line}')
+        return case.line_edit(frame, f'if __name__ == "__main__": {line}')
     exits = _EXITS.search(line)
     if exits is None or exits[1] in ("0", "None"):
         return None
     why = f'"status {exits[1]}"' if exits[1].isdigit() else exits[1]
-    return line_edit(case, frame, f"{line[: exits.start()]}raise RuntimeError({why})")
+    return case.line_edit(frame, f"{line[: exits.start()]}raise RuntimeError({why})")
 
 
 def without_line(case: Case, frame: Frame | None) -> Edit | None:
     """The edit that keeps a line as a comment, in the place of which nothing is done."""
-    if frame is None or not frame.text or not is_own(case, frame.file):
+    if frame is None or not frame.text or not case.is_own(frame.file):
         return None
-    return line_edit(case, frame, f"pass  # {frame.text}")
+    return case.line_edit(frame, f"pass  # {frame.text}")
 
 
 def _names_parameter(case: Case, words: str) -> bool:
@@ -181,16 +173,16 @@ def _give_options(case: Case, words: str) -> Hint:
         return Hint(title="give the parameters that its --help has, with values that it takes")
     return by_hand(
         f"give what it asks for: {', '.join(names)}",
-        exec_command(case, " ".join(f"--param {name}=..." for name in names)),
+        case.exec_command(" ".join(f"--param {name}=..." for name in names)),
     )
 
 
 def _no_command_line(
     case: Case, phase: Phase, exception: ExceptionInfo, code: Code, words: str
 ) -> Finding:
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     said = f": {one_line(printable(words), 120)}" if words else ""
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
         return Finding(
             phase=phase,
@@ -210,7 +202,7 @@ def _no_command_line(
         )
     value = _ARGUMENT.match((frame and frame.text) or "")
     if value and any(one.text == _RUNS_WITH_VALUES for one in exception.traceback):
-        hint = by_hand(f"give {value[1]}", exec_command(case, f"--param {value[1]}=..."))
+        hint = by_hand(f"give {value[1]}", case.exec_command(f"--param {value[1]}=..."))
     elif phase is Phase.LOAD:
         hint = Hint(
             title='move this under `if __name__ == "__main__":`, and take the values from params in'

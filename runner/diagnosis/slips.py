@@ -6,14 +6,8 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    as_utf_8,
-    file_in_bundle,
-    is_own,
-    line_edit,
-    place_of,
-    raised_code,
-)
+from runner.diagnosis.remedies import as_utf_8
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.diagnosis.returned_types import made_json, with_default
@@ -217,7 +211,7 @@ _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
 def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
-    frames = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    frames = [frame for frame in exception.traceback if case.is_own(frame.file)]
     if exception.module not in _RAISED_IN or not frames:
         return None
     # Of a callback, the line that hands it over may be the one that is wrong.
@@ -227,8 +221,8 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     summary, hint = found
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frames[-1])} {summary}",
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frames[-1])} {summary}",
         hints=[hint],
     )
 
@@ -240,7 +234,7 @@ def _rewritten(
     for place, frame in enumerate(frames):
         for _, has, to_be, what in kinds:
             after = re.sub(has, to_be, frame.text or "")
-            edit = line_edit(case, frame, after)
+            edit = case.line_edit(frame, after)
             if edit and (place == 0 or _TAKES_CALLBACK.search(has)):
                 return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
     return None
@@ -269,7 +263,7 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
             Hint(title="define it with def at the top of its file, outside of any function"),
         )
     if exception.type == "TypeError" and (other := made_json(exception.message)):
-        edit = line_edit(case, frame, with_default(frame.text or "", other[2]))
+        edit = case.line_edit(frame, with_default(frame.text or "", other[2]))
         return f"puts a value of type {other[0]} into JSON, which has none", Hint(
             title=other[1], edit=edit
         )
@@ -304,7 +298,7 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
         text,
     )
     return "gives a seed that it does not take", Hint(
-        title="keep it in 0 .. 2**32 - 1, as in: seed % 2**32", edit=line_edit(case, frame, after)
+        title="keep it in 0 .. 2**32 - 1, as in: seed % 2**32", edit=case.line_edit(frame, after)
     )
 
 
@@ -316,7 +310,7 @@ def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str,
         return f"hands over {printable(old)}, which its library has no more", Hint(title=title)
     if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
         after = re.sub(rf"\b{re.escape(old)}\b", new, text)
-        edit = line_edit(case, frame, after)
+        edit = case.line_edit(frame, after)
     return f"uses {printable(old)}, which its library has no more", Hint(
         title=f"write {printable(new)} in its place", edit=edit
     )
@@ -334,7 +328,7 @@ def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str,
         after = re.sub(r"\bopen\(([^(),]+)(?:,\s*['\"]rt?['\"])?\)", r'open(\1, "rb")', text)
         title = 'open it for reading bytes, where it is no text: "rb"'
         return f"reads {name} as text, which it is not", Hint(
-            title=title, edit=line_edit(case, frame, after)
+            title=title, edit=case.line_edit(frame, after)
         )
     command = as_utf_8(str(PurePath(case.bundle.path) / files[0]), "WINDOWS-1252")
     return (
@@ -350,14 +344,14 @@ def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[s
     called = name != "file" or "file(" in (frame.text or "")  # else a variable may be meant
     if called and (now := _RENAMED.get(name)):
         after = re.sub(rf"(?<![\w.]){name}\b", now, frame.text or "")
-        edit = line_edit(case, frame, after)
+        edit = case.line_edit(frame, after)
         return f"uses {name}, which is of Python 2", Hint(title=f"write {now}", edit=edit)
     line = _IMPORTS.get(name) or (f"import {name}" if name in sys.stdlib_module_names else None)
     if line is None:
         return None
     top, edit = exception.attributes.get("top_line"), None
     if isinstance(top, str) and top:
-        edit = Edit(file=file_in_bundle(case, frame), before=top, after=f"{line}\n{top}")
+        edit = Edit(file=case.file_in_bundle(frame), before=top, after=f"{line}\n{top}")
     return f"uses {name}, which is not imported there", Hint(
         title=f"begin the file with: {line}", edit=edit
     )
@@ -374,7 +368,7 @@ def _key_as_attribute(
     if text.count(used[0]) == 1:
         after = text.replace(used[0], f'{used[1]}["{found[1]}"]')
         if '"' not in text or not re.search(r"\bf[\"']", text):  # no quotes within a format
-            edit = line_edit(case, frame, after)
+            edit = case.line_edit(frame, after)
     shown = one_line(printable(used[0]), 80)
     return (
         f"reads {shown} of a dict",

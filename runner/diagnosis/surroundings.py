@@ -5,16 +5,8 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    exec_command,
-    is_own,
-    line_edit,
-    package_of,
-    place_of,
-    raised_code,
-    telling_frame,
-)
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -189,24 +181,24 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     found = lacking(case, f"{name}: {exception.message}")
     if found is None:
         return None
-    frame = telling_frame(case, exception)
-    place = place_of(case, frame) or "the bundle"
+    frame = case.telling_frame(exception)
+    place = case.place_of(frame) or "the bundle"
     hints = found.hints
     backend = re.search(r"Cannot load backend '(\w+)'", exception.message)
-    if backend and frame and frame.text and is_own(case, frame.file) and backend[1] in frame.text:
+    if backend and frame and frame.text and case.is_own(frame.file) and backend[1] in frame.text:
         # What the code asks for comes before what a variable says.
-        edit = line_edit(case, frame, frame.text.replace(backend[1], "Agg"))
+        edit = case.line_edit(frame, frame.text.replace(backend[1], "Agg"))
         hints = [Hint(title=hints[0].title, edit=edit)]
-    if frame and is_own(case, frame.file) and "the locale that" in found.what:
+    if frame and case.is_own(frame.file) and "the locale that" in found.what:
         asked = re.compile(r"(setlocale\([^,()]+,\s*)(['\"])[^'\"]+\2")
         after = asked.sub(r"\1\2C.UTF-8\2", frame.text or "")
-        hints = [Hint(title=hints[0].title, edit=line_edit(case, frame, after)), *hints[1:]]
+        hints = [Hint(title=hints[0].title, edit=case.line_edit(frame, after)), *hints[1:]]
     if frame and "GPU" in found.what and _is_of_torch(exception, frame):
-        edit = line_edit(case, frame, _on_any_device(frame.text or ""))
+        edit = case.line_edit(frame, _on_any_device(frame.text or ""))
         hints = [Hint(title=hints[0].title, edit=edit), *hints[1:]]
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{place}: {found.what}",
         explanation=found.explanation,
         hints=hints,
@@ -217,6 +209,6 @@ def _hint(case: Case, title: str, command: str | None) -> Hint:
     if command is None:
         return Hint(title=title)
     if command.startswith("--"):
-        return Hint(title=title, command=exec_command(case, command))
-    run = f"modelops-runner exec {bundle_argument(case)}"
+        return Hint(title=title, command=case.exec_command(command))
+    run = f"modelops-runner exec {case.bundle_argument()}"
     return Hint(title=title, command=command.replace("{exec}", run))

@@ -6,14 +6,8 @@ import re
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    as_utf_8,
-    file_argument,
-    requires_python_hint,
-    short_path,
-    telling_frame,
-)
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+from runner.diagnosis.remedies import as_utf_8, requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line
@@ -60,7 +54,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     """Say what this Python does not take: a newer syntax, an older one, a conflict's marks."""
     attributes = exception.attributes
     line = attributes.get("lineno")
-    file = short_path(case, str(attributes.get("filename") or ""))
+    file = case.short_path(str(attributes.get("filename") or ""))
     where = f"{file}:{line}" if attributes.get("filename") else "the bundle"
     python = case.child.python if case.child else None
     version = f"{python.implementation} {python.version}" if python else "this Python"
@@ -75,7 +69,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                 by_hand(
                     f"resolve the conflict in {file}: keep one side of each part, and remove"
                     " the lines with the marks",
-                    f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {file_argument(case, file)}",
+                    f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {case.file_argument(file)}",
                 )
             ],
         )
@@ -136,7 +130,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     elif exception.type == "TabError":
         hint = "indent with spaces alone, as many as each tab was meant to be: see which lines have"
         hint += " tabs"
-        command = f'grep -n "$(printf "\\t")" {file_argument(case, file)}'
+        command = f'grep -n "$(printf "\\t")" {case.file_argument(file)}'
     elif exception.type == "IndentationError":
         hint = f"correct how {where} is indented"
     else:
@@ -153,7 +147,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
 
 
 def _rewritten(case: Case, file: str, otherwise: str) -> Hint:
-    path = file_argument(case, file)
+    path = case.file_argument(file)
     return Hint(
         title=f"{otherwise}have all of it rewritten, by 2to3",
         command=f"uv run --no-project --with fissix python -m fissix --write --nobackups {path}",
@@ -184,7 +178,7 @@ def _is_a_line(text: str) -> bool:
 
 def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
     """Find the file of which Python only says that it has zero bytes: the one that was imported."""
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     importing = re.match(r"(?:from|import)\s+([\w.]+)", (frame and frame.text) or "")
     name = f"{importing[1].replace('.', '/')}.py" if importing else ""
     if frame is None and case.bundle and case.bundle.entry_point:

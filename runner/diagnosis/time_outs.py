@@ -4,17 +4,9 @@ import re
 from typing import NamedTuple
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    exec_command,
-    is_own,
-    package_of,
-    place_of,
-    printed_place,
-    telling_frame,
-)
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_stack_dump
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import is_standard_library
+from runner.diagnosis.report.frames import is_standard_library, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -165,7 +157,7 @@ def _see(place: str, others: list[str], *, waited: bool) -> Hint:
 
 
 def _in_the_task(case: Case, exception: ExceptionInfo | None) -> Hint:
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Hint(
         title=f"start processes in the task, and not at the import as {place} does: each that is"
         " spawned imports the bundle again, and would start its own"
@@ -175,8 +167,8 @@ def _in_the_task(case: Case, exception: ExceptionInfo | None) -> Hint:
 def _places_of_others(case: Case, dump: FatalError) -> list[str]:
     """Where the threads stand that the bundle's code has started, in its own code."""
     stacks = [ExceptionInfo(type="", message="", traceback=frames) for frames in dump.others]
-    frames = [telling_frame(case, stack) for stack in stacks]
-    places = [place_of(case, frame) for frame in frames if frame and is_own(case, frame.file)]
+    frames = [case.telling_frame(stack) for stack in stacks]
+    places = [case.place_of(frame) for frame in frames if frame and case.is_own(frame.file)]
     return list(dict.fromkeys(places))[:_MOST_PLACES]
 
 
@@ -196,10 +188,10 @@ def hung(
     """
     dump = parse_stack_dump(stderr, "TimedOut", f"it stood here when its {limit:g} s were over")
     exception = dump.exception if dump else None
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     wait = _wait_of(exception) if exception else None
     wait = _OTHER_TASKS if _TURN.search(stderr) else wait
-    standing = f"; it stood in {place_of(case, frame)}" if frame else ""
+    standing = f"; it stood in {case.place_of(frame)}" if frame else ""
     standing += f", waiting for {wait.what}" if wait and standing else ""
     others = _places_of_others(case, dump) if dump and idle and not stopped else []
     if others and wait and wait.file == "threading.py":
@@ -210,11 +202,11 @@ def hung(
     if others and standing:
         standing += f"; none of its threads computed: the others waited in {', '.join(others)}"
     computes = not (wait and wait.advice) and not waited and not others
-    see = [_see(place_of(case, frame), others, waited=waited)] if frame else []
+    see = [_see(case.place_of(frame), others, waited=waited)] if frame else []
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
     raise_limit = by_hand(
         "if it is meant to take longer, raise the limit",
-        exec_command(case, f"{option} {max(limit * 10, 60):g}"),
+        case.exec_command(f"{option} {max(limit * 10, 60):g}"),
     )
     what = {
         Phase.HANDSHAKE: "the child's Python did not say hello",
@@ -258,7 +250,7 @@ def failed_workers(case: Case, stderr: str) -> list[Hint]:
     failed = _WORKER_FAILED.search(stderr)
     if failed is None:
         return []
-    place = printed_place(case, stderr)
+    place = case.printed_place(stderr)
     at = f" in {place}" if place else ""
     if "context has already been set" in failed[1]:
         title = f"say force=True{at}: the pool's processes import that line, too"
@@ -277,7 +269,7 @@ def outputs_not_read(case: Case, limit: float) -> Finding:
         hints=[
             Hint(
                 title="return less, or raise the limit",
-                command=exec_command(case, f"--timeout {max(limit * 10, 60):g}"),
+                command=case.exec_command(f"--timeout {max(limit * 10, 60):g}"),
             )
         ],
     )

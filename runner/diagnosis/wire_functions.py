@@ -6,8 +6,8 @@ import re
 from bundle_protocol.messages import WIRE_ARGUMENTS, wire_argument
 from bundle_protocol.wire_functions import IS_A_GENERATOR
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import bundle_argument, init_hint, line_edit
 from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.remedies import init_hint
 from runner.diagnosis.report.model import Edit, Frame, Hint, by_hand
 
 _MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
@@ -39,7 +39,7 @@ def stub_hint(case: Case) -> Hint:
     return by_hand(
         "say which script, notebook or function runs the model, and the wire function is written"
         " anew; or write the call there",
-        f"modelops-runner init {bundle_argument(case)} --model FILE",
+        f"modelops-runner init {case.bundle_argument()} --model FILE",
     )
 
 
@@ -59,7 +59,7 @@ def wire_hint(case: Case, message: str) -> Hint | None:
     where, _, attributes = spec.partition(":")
     no_module = problem.startswith("there is no module")
     if no_module and f"src/{where.replace('.', '/')}.py" in case.bundle_files:
-        pyproject = PyprojectText.of_case(case)
+        pyproject = case.pyproject_text()
         kept_out = pyproject.value("tool.uv", "package") is False
         return Hint(
             title="have the bundle installed, with a [build-system]: Python does not look in src",
@@ -82,7 +82,7 @@ def no_wire_hint(case: Case) -> Hint:
     model = next((file for kind in (".ipynb", ".py") for file in top if file.endswith(kind)), None)
     if model is None:
         return Hint(title="add a wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
-    return init_hint(model, bundle_argument(case))
+    return init_hint(model, case.bundle_argument())
 
 
 def name_wire(pyproject: str, spec: str) -> Edit | None:
@@ -135,7 +135,7 @@ def _awaited(case: Case, defined: Frame, function: ast.AsyncFunctionDef) -> Hint
         f"    return asyncio.run(_{name}({handed}))\n\n\n"
         + line.replace(f"def {name}(", f"def _{name}(", 1)
     )
-    return Hint(title="run it to its end: asyncio.run(...)", edit=line_edit(case, defined, after))
+    return Hint(title="run it to its end: asyncio.run(...)", edit=case.line_edit(defined, after))
 
 
 def _all_three(case: Case, defined: Frame, function: ast.FunctionDef, body: str) -> Hint | None:
@@ -151,7 +151,7 @@ def _all_three(case: Case, defined: Frame, function: ast.FunctionDef, body: str)
         return None
     names = ", ".join(own.get(name, name) for name in WIRE_ARGUMENTS)
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
-    edit = line_edit(case, defined, f"def {function.name}({names}){returns}:{body}")
+    edit = case.line_edit(defined, f"def {function.name}({names}){returns}:{body}")
     return Hint(title="let it take all three, in this order", edit=edit) if edit else None
 
 

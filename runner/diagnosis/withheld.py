@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Collection
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import exec_command, is_own
 from runner.diagnosis.knowledge.child_variables import NEEDED_BY_WORDS, passes
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand, chain
@@ -95,7 +94,7 @@ def unset_variable(case: Case, exception: ExceptionInfo) -> str | None:
         named: str = found[1] or found[2] or found[3]
         return None if named in case.withheld else named  # of those add_withheld() tells
     if exception.type == "TypeError" and "NoneType" in message:
-        own = [frame.text or "" for frame in exception.traceback if is_own(case, frame.file)]
+        own = [frame.text or "" for frame in exception.traceback if case.is_own(frame.file)]
         read = _READ.findall(own[-1]) if own else []
         return read[0] if len(read) == 1 else None
     return None
@@ -110,7 +109,7 @@ def _hand_on(case: Case, variables: list[str]) -> list[Hint]:
         ),
         Hint(
             title="or hand it on for this run, as Runner(env=) does",
-            command=exec_command(case, options),
+            command=case.exec_command(options),
         ),
     ]
 

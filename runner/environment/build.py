@@ -18,7 +18,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
@@ -372,6 +371,6 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Failure:
         " its cache.",
         Hint(
             title="run it again with more time: the next build starts from uv's cache",
-            command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
+            command=uv.case.exec_command(f"--build-timeout {timeout * 10:g}"),
         ),
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.events import Phase
@@ -121,7 +120,7 @@ def broken(case: Case, request: str, interpreter: Broken) -> Failure:
 
 
 def _leave_out(case: Case, why: str, instead: str = "") -> Hint:
-    command = f"modelops-runner exec {bundle_argument(case)}"
+    command = f"modelops-runner exec {case.bundle_argument()}"
     return Hint(title=f"{instead}leave --python out: {why}", command=command)
 
 

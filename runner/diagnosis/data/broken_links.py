@@ -4,13 +4,7 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    file_argument,
-    place_of,
-    raised_code,
-    short_path,
-    telling_frame,
-)
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -23,12 +17,12 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         return None
     named = PurePath(str(exception.attributes.get("filename")))
     files = [one for one in case.bundle_files if PurePath(one).name == named.name]
-    if len(files) != 1 or short_path(case, target) == files[0]:
+    if len(files) != 1 or case.short_path(target) == files[0]:
         return None
-    where, file = place_of(case, telling_frame(case, exception)) or "the code", files[0]
+    where, file = case.place_of(case.telling_frame(exception)) or "the code", files[0]
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=printable(
             f"{where} asks for {file}, which is a link to {target}, and that is not there"
         ),
@@ -36,7 +30,7 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         hints=[
             by_hand(
                 printable(f"put the file itself in the link's place, where {target} is"),
-                f"cp --remove-destination {shlex.quote(target)} {file_argument(case, file)}",
+                f"cp --remove-destination {shlex.quote(target)} {case.file_argument(file)}",
             )
         ],
     )

@@ -4,14 +4,6 @@ import re
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding, LfsPointer
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    is_own,
-    place_of,
-    raised_code,
-    short_path,
-    telling_frame,
-)
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
@@ -67,14 +59,14 @@ def _touched(case: Case, exception: ExceptionInfo) -> LfsPointer | None:
             return pointer
     if exception.type in _OF_CODE:
         return None
-    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
     if own and own[-1] is exception.traceback[-1] and re.match("raise|assert", own[-1].text or ""):
         return None  # The code has seen what it does not like, and says so in its own words.
     for frame in reversed(own):
         for pointer in case.lfs_pointers:
             if _names(frame.text or "", pointer.file):
                 return pointer
-    sources = [short_path(case, frame.file) for frame in reversed(own)]
+    sources = [case.short_path(frame.file) for frame in reversed(own)]
     for source in sources:
         for pointer in case.lfs_pointers:
             # What is installed has no src before it.
@@ -92,9 +84,9 @@ def _finding(
     case: Case, phase: Phase, exception: ExceptionInfo, pointer: LfsPointer | None
 ) -> Finding:
     what = pointer.file if pointer else "what is read as data"
-    place = place_of(case, telling_frame(case, exception))
+    place = case.place_of(case.telling_frame(exception))
     message = one_line(printable(exception.message), 140)
-    raised = raised_code(phase)
+    raised = Code.raised_in(phase)
     return Finding(
         phase=phase,
         code=_SPECIAL_CODES.get(exception.type, raised),
@@ -108,5 +100,5 @@ def _finding(
 
 def _pull(case: Case, title: str) -> Hint:
     return by_hand(
-        f"{title}, where git-lfs is installed", f"cd {bundle_argument(case)} && git lfs pull"
+        f"{title}, where git-lfs is installed", f"cd {case.bundle_argument()} && git lfs pull"
     )

@@ -5,13 +5,7 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    line_edit,
-    place_of,
-    raised_code,
-    short_path,
-    telling_frame,
-)
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -92,9 +86,9 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     path, suffix = attributes.get("misread"), attributes.get("misread_as")
     if not isinstance(path, str) or not _SUFFIX.fullmatch(str(suffix)):
         return None
-    name = printable(one_line(short_path(case, path), 120))
-    frame = telling_frame(case, exception)
-    place = place_of(case, frame)
+    name = printable(one_line(case.short_path(path), 120))
+    frame = case.telling_frame(exception)
+    place = case.place_of(frame)
     parsed = _NAME_PARSED.search((frame and frame.text) or "")
     if frame is not None and parsed is not None and parsed[3] == path:
         return _name_parsed(case, phase, exception, frame, parsed)
@@ -111,7 +105,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if table and content == "empty" and name not in case.bundle_files:
         return Finding(
             phase=phase,
-            code=raised_code(phase),
+            code=Code.raised_in(phase),
             summary=f"{place} asks {name} for the table {printable(table[1])!r}, and the bundle has"
             f" no {name}",
             explanation="SQLite makes a database that is not there, without a table, as it connects"
@@ -123,7 +117,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     message = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
         explanation=("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
         + f"What came of it is {exception.type}: {message}",
@@ -141,7 +135,7 @@ def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
     text = (frame and frame.text) or ""
     edit = None
     if frame is not None and text.count(name) == 1:
-        edit = line_edit(case, frame, text.replace(name, there[0]))
+        edit = case.line_edit(frame, text.replace(name, there[0]))
     return Hint(title=f"connect to {there[0]}, which the bundle has", edit=edit)
 
 
@@ -166,11 +160,11 @@ def _broken(
     is_so: str,
     why: str,
 ) -> Finding:
-    place = place_of(case, telling_frame(case, exception))
+    place = case.place_of(case.telling_frame(exception))
     message = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),
         explanation=f"{why} What came of it is {exception.type}: {message}",
         hints=[
@@ -190,11 +184,11 @@ def _name_parsed(
     after = _NAME_PARSED.sub(rf"\1.load(open(\2\3\2{mode}))", frame.text or "")
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} parses the name of {printable(parsed[3])}, and not what"
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frame)} parses the name of {printable(parsed[3])}, and not what"
         " is in it",
         explanation=f"{exception.type}: {one_line(printable(exception.message), 140)}",
-        hints=[Hint(title="open it, and use load()", edit=line_edit(case, frame, after))],
+        hints=[Hint(title="open it, and use load()", edit=case.line_edit(frame, after))],
     )
 
 
@@ -213,7 +207,7 @@ def _unparsed(
         edit = Edit(file=name, before=comma, after=re.sub(r",(\s*\S)$", r"\1", comma))
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
         explanation=f"{place} reads it." if place else "",
         hints=[Hint(title=f"correct {at}{slip}", edit=edit)],

@@ -7,17 +7,10 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    is_own,
-    line_edit,
-    place_of,
-    raised_code,
-    telling_frame,
-)
 from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
-from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -88,20 +81,20 @@ def _of_windows(
 
     :param path: with slashes in their place.
     """
-    frame = telling_frame(case, exception)
-    if frame is None or not is_own(case, frame.file):
+    frame = case.telling_frame(exception)
+    if frame is None or not case.is_own(frame.file):
         return None
     there = _with_tail(case, path) or path.name
     edit, text = None, frame.text or ""
     written = re.compile(r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1")
     if len(written.findall(text)) == 1:
         after = written.sub(lambda found: f"{found[1]}{there}{found[1]}", text)
-        edit = line_edit(case, frame, after)
+        edit = case.line_edit(frame, after)
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} asks for a path of Windows: {printable(str(path))}, with"
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
         " backslashes",
         explanation="Here, folders have slashes between them; pathlib.Path joins them on each"
         " system as it is there.",
@@ -144,8 +137,8 @@ def _not_installed(
     file = _with_tail(case, installed)
     if file is None:
         return None
-    frame = telling_frame(case, exception)
-    where = place_of(case, frame) or "the code"
+    frame = case.telling_frame(exception)
+    where = case.place_of(frame) or "the code"
     package = package_data_hint(case, file, installed.as_posix())
     if package is not None:
         hint, why = package, f"Its build backend left out what {where} reads."
@@ -158,7 +151,7 @@ def _not_installed(
         why = f"{where} looks for it beside what is installed; a wheel has packages alone."
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{file} is in the bundle, and not in what was installed of it (its wheel)",
         explanation=f"The bundle is installed as a package. {why}",
         hints=[hint],
@@ -190,7 +183,7 @@ def _from_working_folder(case: Case, frame: Frame | None, file: str) -> Edit | N
     )
     if "Path(" in after and "pathlib.Path" in text:
         return None
-    return line_edit(case, frame, after)
+    return case.line_edit(frame, after)
 
 
 def _elsewhere(
@@ -198,7 +191,7 @@ def _elsewhere(
 ) -> Finding | None:
     """A path of the bundle that leads elsewhere than where the file is."""
     asked = in_working_folder(case, path)
-    if asked is None or _is_written(telling_frame(case, exception), path):
+    if asked is None or _is_written(case.telling_frame(exception), path):
         return None
     if asked in case.bundle_files:
         if ".." not in path.parts:
@@ -209,23 +202,23 @@ def _elsewhere(
     if nearest is None:
         return None
     file, why = nearest
-    frame = telling_frame(case, exception)
-    where = place_of(case, frame) or "the code"
+    frame = case.telling_frame(exception)
+    where = case.place_of(frame) or "the code"
     edit = None
     if asked == file and case.bundle is not None:  # it leads out of the bundle
         asked = str(path).removeprefix(f"{case.bundle.path}/")
         inside, steps = _STEP_OUT.subn("", (frame and frame.text) or "")
         if frame is not None and steps == asked.count("..") == 1:
-            edit = line_edit(case, frame, inside)
+            edit = case.line_edit(frame, inside)
     if frame is not None and frame.text and not path.is_absolute():
         for quote in "\"'":
             before = f"{quote}{path}{quote}"
             if frame.text.count(before) == 1:
                 after = frame.text.replace(before, f"{quote}{file}{quote}")
-                edit = line_edit(case, frame, after)
+                edit = case.line_edit(frame, after)
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{where} asks for {printable(asked)}; the bundle has {file}",
         explanation=f"{why} Paths begin at the bundle's folder, whose files a task's working folder"
         " has in it.",
@@ -237,18 +230,14 @@ def _not_in_bundle(
     case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
 ) -> Finding | None:
     """Find a file that the bundle's own code names, and that the bundle does not have."""
-    frame = telling_frame(case, exception)
-    if frame is None or not is_own(case, frame.file):
+    frame = case.telling_frame(exception)
+    if frame is None or not case.is_own(frame.file):
         return None
     # A library may have made it absolute before it asked.
     own = in_working_folder(case, path) or str(path)
     written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
     path = PurePath(written)
-    if (
-        path.name == str(path)
-        and not path.suffix
-        and not is_own(case, exception.traceback[-1].file)
-    ):
+    if path.name == str(path) and not path.suffix and not case.is_own(exception.traceback[-1].file):
         return None  # A word that a library has looked for as a file too, as of a style.
     before, named, _ = (frame.text or "").partition(str(path))
     there = _with_tail(case, path) if path.is_absolute() else None
@@ -259,7 +248,7 @@ def _not_in_bundle(
         return _no_folder(case, phase, frame, path, f"dirname({opened[1]})")
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
-    where, asked = place_of(case, frame), printable(str(path))
+    where, asked = case.place_of(frame), printable(str(path))
     folder, edit = path.parent, None
     logs = any(PurePath(one.file).parts[-2:] == _LOGGING for one in exception.traceback)
     if _is_written(frame, path) or logs:
@@ -283,9 +272,9 @@ def _not_in_bundle(
         what = f"asks for {asked}, which is not in the bundle"
         hint = f"put it into the bundle, as {asked}, unless the code was to write it before"
         after = re.sub(r"\b(h5py\.File\([^,()]+)\)", r'\1, "a")', frame.text or "")
-        if (edit := line_edit(case, frame, after)) is not None:
+        if (edit := case.line_edit(frame, after)) is not None:
             hint = f"if {asked} is to be made, say so: h5py only reads by default since 3"
-        if PyprojectText.of_case(case).value("tool.modelops", "exclude"):
+        if case.pyproject_text().value("tool.modelops", "exclude"):
             hint += "; see that [tool.modelops] exclude does not leave it out"
     return _of_working_folder(phase, f"{where} {what}", Hint(title=hint, edit=edit))
 
@@ -302,7 +291,7 @@ def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: s
     shown = printable(str(path.parent))
     return _of_working_folder(
         phase,
-        f"{place_of(case, frame)} writes {printable(str(path))}, and there is no folder {shown}",
+        f"{case.place_of(frame)} writes {printable(str(path))}, and there is no folder {shown}",
         Hint(
             title=f"make the folder first: os.makedirs({shown!r}, exist_ok=True)",
             edit=_made_before(case, frame, made),
@@ -313,7 +302,7 @@ def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: s
 def _of_working_folder(phase: Phase, summary: str, hint: Hint) -> Finding:
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=summary,
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",
@@ -335,7 +324,7 @@ def _made_before(case: Case, frame: Frame, made: str) -> Edit | None:
         ast.parse(f"{line}\n    pass" if line.endswith(":") else line)
     except (SyntaxError, ValueError):
         return None
-    return line_edit(case, frame, f"{made}\n{line}")
+    return case.line_edit(frame, f"{made}\n{line}")
 
 
 def _elsewhere_than(
@@ -344,8 +333,8 @@ def _elsewhere_than(
     """A path of another machine, whose file the bundle has."""
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} asks for {printable(str(path))}, which this worker does"
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does"
         f" not have; the bundle has {there}",
         explanation="A task's working folder has the bundle's files in it.",
         hints=[
@@ -357,7 +346,7 @@ def _elsewhere_than(
 def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit | None:
     """The line with another path, where it has this one once."""
     text = frame.text or ""
-    return line_edit(case, frame, text.replace(path, other)) if text.count(path) == 1 else None
+    return case.line_edit(frame, text.replace(path, other)) if text.count(path) == 1 else None
 
 
 def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) -> Finding:
@@ -365,8 +354,8 @@ def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) ->
     folder = printable(str(path.parent))
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} writes {printable(str(path))}, and this worker has no"
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frame)} writes {printable(str(path))}, and this worker has no"
         f" folder {folder}",
         explanation="What a task writes into its working folder is kept with its outputs.",
         hints=[

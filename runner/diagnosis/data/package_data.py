@@ -5,7 +5,6 @@ import json
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Hint
 
 # Where backends that take a package's files as they are leave some of them out.
@@ -36,7 +35,7 @@ def package_data_hint(case: Case, file: str, installed: str) -> Hint | None:
     package = _package(case, root, installed)
     if package is None:
         return None
-    pyproject = PyprojectText.of_case(case)
+    pyproject = case.pyproject_text()
     backend = pyproject.backend
     for table, key in _EXCLUDES.get(backend, ()):
         for pattern in pyproject.items(table, key):

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import line_edit, place_of, raised_code, telling_frame
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -12,7 +12,7 @@ from runner.events import Phase
 
 def folder_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A folder that the code makes, and that the bundle has already."""
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     named = str(exception.attributes.get("filename") or "")
     asked = in_working_folder(case, PurePath(named)) if named else None
     text = (frame and frame.text) or ""
@@ -24,11 +24,11 @@ def folder_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
     return Finding(
         phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} makes a folder that the bundle has: {printable(asked)}",
+        code=Code.raised_in(phase),
+        summary=f"{case.place_of(frame)} makes a folder that the bundle has: {printable(asked)}",
         explanation="A task's working folder has the bundle's files in it.",
         hints=[
-            Hint(title="let it be there already: exist_ok=True", edit=line_edit(case, frame, after))
+            Hint(title="let it be there already: exist_ok=True", edit=case.line_edit(frame, after))
         ],
     )
 

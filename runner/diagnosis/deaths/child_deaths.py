@@ -8,17 +8,8 @@ import shlex
 import msgspec
 
 from bundle_protocol.messages import ExitStatus
-from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.child_failures import wire_closed
-from runner.diagnosis.child_places import (
-    DOING,
-    exec_command,
-    look_for,
-    place_of,
-    raise_memory_limit,
-    start_by_hand,
-    telling_frame,
-)
 from runner.diagnosis.deaths.crashes import CRASHES, crash
 from runner.diagnosis.deaths.exit import Exit, Limits
 from runner.diagnosis.deaths.fatal_error import (
@@ -31,7 +22,6 @@ from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.hidden_modules import hidden_in_words
 from runner.diagnosis.knowledge.child_variables import passes
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -94,11 +84,11 @@ def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
 
 def _not_handed_on(case: Case, named: list[str]) -> Hint:
     title = f"do not hand on {' or '.join(named)}: the child's Python has its own place"
-    there = PyprojectText.of_case(case)
+    there = case.pyproject_text()
     own = set(named) & set(there.items("tool.modelops", "env"))
     if own:
         return Hint(title=title, edit=there.without("tool.modelops", "env", own.pop()))
-    return Hint(title=title, command=exec_command(case))
+    return Hint(title=title, command=case.exec_command())
 
 
 def _lost(case: Case, phase: Phase, ended: Exit, stderr: str, noise: str) -> Finding:
@@ -125,8 +115,8 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
     said = f"it stood here when it held more than {size_text(limit)}"
     fatal = parse_stack_dump(stderr, "MemoryLimit", said)
     exception = fatal.exception if fatal else None
-    frame = telling_frame(case, exception)
-    place = place_of(case, frame)
+    frame = case.telling_frame(exception)
+    place = case.place_of(frame)
     held = f"it held {size_text(used)} of memory, and its" if used else "its"
     return Finding(
         phase=phase,
@@ -139,7 +129,7 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
         + (" Where it stood when it was ended is in its stack, below." if fatal else ""),
         hints=[
             *([Hint(title=f"see what takes so much in {place}")] if place else []),
-            raise_memory_limit(case, max(limit, used or 0)),
+            case.raise_memory_limit(max(limit, used or 0)),
         ],
         exception=exception,
     )  # fmt: skip
@@ -252,10 +242,10 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
 
 def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
-        return [start_by_hand(case), _see_start_up(case)]
+        return [case.start_by_hand(), _see_start_up(case)]
     title = "see whether the bundle's own code ends the process, and raise an exception there;"
     title += " where none does, have it print what it is at"
-    return [look_for(case, title, r"\b_?exit *\(")]
+    return [case.look_for(title, r"\b_?exit *\(")]
 
 
 def _see_start_up(case: Case) -> Hint:

@@ -4,15 +4,7 @@ import shlex
 
 from msgspec import Struct, field
 
-from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    DOING,
-    exec_command,
-    package_of,
-    place_of,
-    start_by_hand,
-    telling_frame,
-)
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
@@ -20,6 +12,7 @@ from runner.diagnosis.imports.dependencies import from_source, upgrade
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Frame, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.surroundings import lacking
@@ -79,9 +72,9 @@ def crash(
     """
     fatal = parse_fatal_error(stderr, signal_name)
     exception = fatal.exception if fatal else None
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     reading = _read(case, ended, signal_name, stderr, fatal, frame)
-    place = f", in {place_of(case, frame)}" if frame else ""
+    place = f", in {case.place_of(frame)}" if frame else ""
     what = f": {reading.what}" if reading.what else ""
     explanation = reading.explanation
     if fatal is not None and fatal.in_native_thread:
@@ -91,7 +84,7 @@ def crash(
         code=reading.code,
         summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
         explanation=explanation,
-        hints=reading.hints or _crash_hints(case, phase, fatal, place_of(case, frame)),
+        hints=reading.hints or _crash_hints(case, phase, fatal, case.place_of(frame)),
         exception=exception,
         retryable=reading.retryable,
     )
@@ -225,7 +218,7 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
         for space in ended.spaces
     )
     known = f" {rooms}, after what the child alone held there was freed." if rooms else ""
-    place = place_of(case, frame)
+    place = case.place_of(frame)
     return _Reading(
         "",
         "A mapped file could not be read or grown: it was cut while it was mapped (mmap,"
@@ -271,9 +264,9 @@ def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str)
     newer = _python_with_native_stacks(case)
     if not certain and newer is not None:
         title = f"run it on Python {newer}, whose report has the native stack, which names the file"
-        hints.append(by_hand(title, exec_command(case, f"--python {newer}")))
+        hints.append(by_hand(title, case.exec_command(f"--python {newer}")))
     if not hints and phase is Phase.HANDSHAKE:
-        return [start_by_hand(case)]
+        return [case.start_by_hand()]
     return hints or [
         Hint(
             title="it is not known what crashed: have the code print what it is at, a line before"

@@ -3,14 +3,7 @@
 A process cannot know who sent a signal that ends it, nor can its parent (wait(2)).
 """
 
-from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    DOING,
-    exec_command,
-    look_for,
-    place_of,
-    telling_frame,
-)
+from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_stack_dump
 from runner.diagnosis.limits import file_limit
@@ -63,11 +56,9 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
         hints=[
             Hint(title="run it again; if it recurs, find out who sends the signal: a limit on time"
                  " of the batch system or container shows in how long it ran",
-                 command=exec_command(case))
+                 command=case.exec_command())
             if outside
-            else look_for(
-                case,
-                f"find what sends {signal_name}, in the bundle and what it uses",
+            else case.look_for(f"find what sends {signal_name}, in the bundle and what it uses",
                 r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
             )
         ],
@@ -88,8 +79,8 @@ def _used_up(seconds: float, limit: int) -> bool:
 def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
     dump = parse_stack_dump(stderr, signal_name, "the limit on CPU time was reached")
     exception = dump.exception if dump and signal_name == "SIGXCPU" else None
-    frame = telling_frame(case, exception)
-    place = f", in {place_of(case, frame)}" if frame else ""
+    frame = case.telling_frame(exception)
+    place = f", in {case.place_of(frame)}" if frame else ""
     limits = ended.limits
     limit = limits.cpu_seconds if signal_name == "SIGXCPU" else limits.cpu_seconds_hard
     used = ended.cpu_seconds

@@ -8,9 +8,9 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, telling_frame
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.limits import process_limit
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -206,10 +206,10 @@ def interrupted_by_native_code(
         return None
     limits = case.machine.limits if case.machine else Limits()
     text, meaning, hints = said.told(limits)
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Finding(
         phase=phase,
-        code=raised_code(phase),
+        code=Code.raised_in(phase),
         summary=f"{place}: {text}",
         explanation=f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
         hints=hints,

@@ -8,12 +8,6 @@ from msgspec import UNSET
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    declare_hint,
-    declaring_file,
-    exec_command,
-    requires_python_hint,
-)
 from runner.diagnosis.imports.dependencies import (
     from_source,
     installed_version,
@@ -22,6 +16,7 @@ from runner.diagnosis.imports.dependencies import (
 )
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
@@ -136,7 +131,7 @@ def _lies_elsewhere(case: Case, library: str) -> tuple[str, Hint] | None:
             argument = shlex.quote(f"LD_LIBRARY_PATH={path.parent}")
             hint = Hint(
                 title=f"see that {path} can be read, and have the loader look there",
-                command=exec_command(case, f"--env {argument}"),
+                command=case.exec_command(f"--env {argument}"),
             )
             return f"It lies in {path.parent}, where the child's loader has not found it.", hint
     hint = Hint(
@@ -154,9 +149,9 @@ def _headless(case: Case) -> Hint:
             plain = name.removesuffix("-headless")
             if re.match(rf"{plain}(?![\w.-])", text):
                 after = name + text.removeprefix(plain)
-                edit = Edit(file=declaring_file(case), before=text, after=after)
+                edit = Edit(file=case.declaring_file(), before=text, after=after)
                 return Hint(title=title, edit=edit)
-    return declare_hint(case, names[0], title)
+    return case.declare_hint(names[0], title)
 
 
 def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
@@ -242,7 +237,7 @@ def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hints = [upgrade(case, "numpy", "take a newer NumPy")]
     else:
         built_for = "NumPy 1" if two else "another NumPy"
-        hints = [declare_hint(case, "numpy<2", "keep to NumPy 1: numpy<2")]
+        hints = [case.declare_hint("numpy<2", "keep to NumPy 1: numpy<2")]
         if package:
             # Only a lock has an older release than the bundle's requirements lead to.
             held_back = case.environment and case.environment.requirements_from == "uv.lock"

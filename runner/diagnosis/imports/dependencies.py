@@ -8,7 +8,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import bundle_argument, declare_hint, declaring_file
 from runner.diagnosis.knowledge.distribution_names import same_distribution
 from runner.diagnosis.report.model import Edit, Hint
 
@@ -54,16 +53,16 @@ def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
     :param clause: ``<2`` or ``>1.0`` (PEP 440); a local label (``+cpu``) is left out.
     """
     clause = clause.partition("+")[0]
-    plain = declare_hint(case, f"{distribution}{clause}", title)
+    plain = case.declare_hint(f"{distribution}{clause}", title)
     for text, requirement in declared_requirements(case):
         if not same_distribution(requirement.name, distribution) or requirement.marker:
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         kept = _kept(requirement.specifier, clause) or _release_before(clause)
         after = f"{requirement.name}{extras}{','.join([*kept, clause])}"
-        quote = "" if declaring_file(case) == "requirements.txt" else '"'
+        quote = "" if case.declaring_file() == "requirements.txt" else '"'
         edit = Edit(
-            file=declaring_file(case),
+            file=case.declaring_file(),
             before=f"{quote}{text}{quote}",
             after=f"{quote}{after}{quote}",
         )
@@ -73,14 +72,14 @@ def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
 
 def upgrade(case: Case, distribution: str, title: str) -> Hint:
     """Ask for a newer release of a dependency, or of a dependency's dependency."""
-    if declaring_file(case) == "requirements.txt":
+    if case.declaring_file() == "requirements.txt":
         version = installed_version(case, distribution)
         try:
             # A local label (2.9.1+cpu) has no place in such a clause.
             return require(case, distribution, f">{Version(version or '').public}", title)
         except InvalidVersion:
             return Hint(title=title)
-    command = f"uv lock --project {bundle_argument(case)} --upgrade-package {distribution}"
+    command = f"uv lock --project {case.bundle_argument()} --upgrade-package {distribution}"
     return Hint(title=title, command=command)
 
 
@@ -117,7 +116,7 @@ def is_kept_back(case: Case, distribution: str) -> bool:
 
 def from_source(case: Case, packages: list[str]) -> Hint:
     """How uv is told to build packages here, where the bundle declares its dependencies."""
-    if declaring_file(case) == "requirements.txt":
+    if case.declaring_file() == "requirements.txt":
         lines = "\n".join(f"--no-binary {package}" for package in packages)
         edit = Edit(file="requirements.txt", after=lines)
     else:

@@ -6,14 +6,6 @@ import sys
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    is_own,
-    line_edit,
-    place_of,
-    short_path,
-    telling_frame,
-)
 from runner.diagnosis.imports.bundle_modules import importable_file, is_file_of
 from runner.diagnosis.imports.dependencies import is_installed
 from runner.diagnosis.imports.import_errors import missing_module, missing_name, module_named
@@ -38,7 +30,7 @@ def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     top = module.partition(".")[0]
     taken = str(exception.attributes.get("module_file") or "")
     hidden = str(exception.attributes.get("hidden_file") or "")
-    if taken and not is_own(case, taken):
+    if taken and not case.is_own(taken):
         return _hidden_by(case, phase, exception, top, taken, hidden)
     file = _path_in_bundle(case, taken or _path_of(exception)) or importable_file(case, top)
     if file is None or not is_file_of(file, top):
@@ -47,10 +39,10 @@ def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     if exception.type == "ModuleNotFoundError" and not no_package and not hidden:
         return None
     innermost = exception.traceback[-1].file if exception.traceback else ""
-    by_library = bool(innermost) and not is_own(case, innermost)
+    by_library = bool(innermost) and not case.is_own(innermost)
     imports = imports_under_way(case, exception)
     # Whoever asks in numpy.py for something of numpy does not mean numpy.py.
-    by_itself = bool(imports) and short_path(case, imports[-1].file) == file
+    by_itself = bool(imports) and case.short_path(imports[-1].file) == file
     if not (hidden or by_library or by_itself or no_package):
         return None
     if _is_standard(top):
@@ -86,20 +78,20 @@ def renamed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     """An import of a module that was hidden, and that has another name since :func:`_rename`."""
     pair, module = missing_name(exception), missing_module(exception)
     top = (pair[0] if pair else module or "").partition(".")[0]
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     renamed = (f"my_{top}.py", f"my_{top}/")
     if not top or frame is None or not any(f.startswith(renamed) for f in case.bundle_files):
         return None
     line = frame.text or ""
     after = re.sub(rf"^from {top}\b", f"from my_{top}", line)
     after = re.sub(rf"^import {top}(?= as )", f"import my_{top}", after)
-    edit = line_edit(case, frame, after)
-    if edit is None or not is_own(case, frame.file):
+    edit = case.line_edit(frame, after)
+    if edit is None or not case.is_own(frame.file):
         return None
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
-        summary=f"{place_of(case, frame)} imports {top}, which is another one; the bundle's own is"
+        summary=f"{case.place_of(frame)} imports {top}, which is another one; the bundle's own is"
         f" my_{top}",
         explanation=one_line(printable(exception.message), 140),
         hints=[Hint(title=f"import my_{top}, as it is called now", edit=edit)],
@@ -135,7 +127,7 @@ def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: Exception
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
-        summary=f"{place_of(case, frame)} imports the file that it stands in",
+        summary=f"{case.place_of(frame)} imports the file that it stands in",
         explanation=f"By then, nothing below that line is defined; what failed is:"
         f" {one_line(printable(exception.message), 140)}",
         hints=[
@@ -170,7 +162,7 @@ def _hidden_by(
         phase=phase,
         code=Code.IMPORT_FAILED,
         summary=f"{what} {top} hides {file} of the bundle",
-        explanation=f"`import {top}` finds {short_path(case, taken)}, which was imported before or"
+        explanation=f"`import {top}` finds {case.short_path(taken)}, which was imported before or"
         " comes first on sys.path; what failed is:"
         f" {one_line(printable(exception.message), 140)}",
         hints=[_rename(case, file, top)],
@@ -183,7 +175,7 @@ def _rename(case: Case, file: str, top: str) -> Hint:
         file, renamed = file.removesuffix("/__init__.py"), renamed.removesuffix("/__init__.py")
     return Hint(
         title="give the file another name, and correct the imports that mean it",
-        command=f"cd {bundle_argument(case)} && mv {shlex.quote(file)} {shlex.quote(renamed)}",
+        command=f"cd {case.bundle_argument()} && mv {shlex.quote(file)} {shlex.quote(renamed)}",
     )
 
 
@@ -192,14 +184,14 @@ def imports_under_way(case: Case, exception: ExceptionInfo) -> list[Frame]:
     return [
         frame
         for frame in exception.traceback
-        if frame.function == "<module>" and short_path(case, frame.file) in _own_files(case, frame)
+        if frame.function == "<module>" and case.short_path(frame.file) in _own_files(case, frame)
     ]
 
 
 def _own_files(case: Case, frame: Frame) -> tuple[str, ...]:
     """Return the files that are the bundle's own, among which a frame's short path may be."""
     if case.bundle and PurePosixPath(frame.file).is_relative_to(case.bundle.path):
-        return (short_path(case, frame.file),)
+        return (case.short_path(frame.file),)
     return case.bundle_files
 
 
@@ -211,7 +203,7 @@ def _path_of(exception: ExceptionInfo) -> str:
 
 
 def _path_in_bundle(case: Case, path: str) -> str | None:
-    return short_path(case, path) if is_own(case, path) else None
+    return case.short_path(path) if case.is_own(path) else None
 
 
 def _is_standard(top: str) -> bool:

@@ -5,16 +5,6 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    declaring_file,
-    file_in_bundle,
-    is_own,
-    line_edit,
-    place_of,
-    short_path,
-    telling_frame,
-)
 from runner.diagnosis.imports.binary_failures import binary_failure
 from runner.diagnosis.imports.bundle_modules import file_elsewhere, importable_file, is_file_of
 from runner.diagnosis.imports.hidden_modules import (
@@ -32,7 +22,6 @@ from runner.diagnosis.imports.optional_packages import missing_solver, optional_
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
 from runner.diagnosis.imports.windows_only import windows_only
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -66,10 +55,10 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
     if first is None:
         return None
     circle = imports[first:]
-    files = list(dict.fromkeys(short_path(case, frame.file) for frame in circle))
+    files = list(dict.fromkeys(case.short_path(frame.file) for frame in circle))
     if len(files) < 2:
         return None
-    steps = "; ".join(f"{place_of(case, frame)}: {one_line(frame.text or '', 80)}"
+    steps = "; ".join(f"{case.place_of(frame)}: {one_line(frame.text or '', 80)}"
                       for frame in circle[:10])  # fmt: skip
     return Finding(
         phase=phase,
@@ -97,11 +86,11 @@ def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
 def _made_importable(case: Case, frame: Frame | None, asking: str, name: str, file: str) -> Hint:
     """The edit by which a module of the bundle's is found, where the bundle is not installed."""
     root = f"/{file}".rpartition("/" + name.replace(".", "/"))[0].strip("/")
-    if root == "src" and declaring_file(case) == "pyproject.toml":
+    if root == "src" and case.declaring_file() == "pyproject.toml":
         table = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"'
         return Hint(
             title="make the bundle installable, so that its packages are",
-            edit=PyprojectText.of_case(case).added(table),
+            edit=case.pyproject_text().added(table),
         )
     title = f"have Python look in {root or 'the top of the bundle'}"
     line = (frame.text or "").strip() if frame else ""
@@ -119,7 +108,7 @@ def _from_beside(case: Case, frame: Frame | None, name: str) -> Edit | None:
     line = (frame.text or "") if frame else ""
     after = re.sub(rf"^import {re.escape(name)}(?=$| as )", f"from . import {name}", line)
     after = re.sub(rf"^from {re.escape(name)}(?=[. ])", f"from .{name}", after)
-    return None if frame is None else line_edit(case, frame, after)
+    return None if frame is None else case.line_edit(frame, after)
 
 
 def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -127,8 +116,8 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     name = missing_module(exception)
     if name is None:
         return None
-    frame = telling_frame(case, exception)
-    asking = short_path(case, frame.file) if frame else ""
+    frame = case.telling_frame(exception)
+    asking = case.short_path(frame.file) if frame else ""
     file = file_elsewhere(case, name.replace(".", "/"), asking)
     if file is None:
         return None
@@ -142,7 +131,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         why = "A package's modules are not importable by their bare names."
     elif installed:
         root = f"/{file}".rpartition("/" + name.replace(".", "/"))[0].lstrip("/") or "."
-        pyproject = PyprojectText.of_case(case)
+        pyproject = case.pyproject_text()
         hint = Hint(title=f"tell the build backend ({pyproject.backend}) to include {top}")
         if pyproject.backend == "setuptools":
             edit = pyproject.setting("tool.setuptools.packages.find", "where", [root])
@@ -170,8 +159,8 @@ def _no_submodule(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     installed = module.partition(".")[0] in {one.partition(".")[0] for one in case.installed}
     if not folder or there or installed or ".gitmodules" not in case.bundle_files:
         return None
-    where = place_of(case, telling_frame(case, exception)) or "the code"
-    command = f"git -C {bundle_argument(case)} submodule update --init --recursive"
+    where = case.place_of(case.telling_frame(exception)) or "the code"
+    command = f"git -C {case.bundle_argument()} submodule update --init --recursive"
     return Finding(
         phase=phase,
         code=Code.MODULE_NOT_FOUND,
@@ -186,10 +175,10 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     no_package = "attempted relative import with no known parent package" in exception.message
     if not no_package and "relative import beyond top-level package" not in exception.message:
         return None
-    frame = telling_frame(case, exception)
-    if frame is None or not is_own(case, frame.file):
+    frame = case.telling_frame(exception)
+    if frame is None or not case.is_own(frame.file):
         return None
-    asking, line = file_in_bundle(case, frame), (frame.text or "").strip()
+    asking, line = case.file_in_bundle(frame), (frame.text or "").strip()
     after = re.sub(r"^from \.+([\w.]+) import ", r"from \1 import ", line)
     after = re.sub(r"^from \.+ import (?!\()", "import ", after)
     folder = PurePosixPath(asking).parent
@@ -197,16 +186,16 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         return Finding(
             phase=phase,
             code=Code.IMPORT_FAILED,
-            summary=f"{place_of(case, frame)} imports from above its package, and there is none",
+            summary=f"{case.place_of(frame)} imports from above its package, and there is none",
             explanation=f"Python's first folder of modules is that of {folder.parts[0]}."
             if folder.parts
             else "",
-            hints=[Hint(title="import it by its name", edit=line_edit(case, frame, after))],
+            hints=[Hint(title="import it by its name", edit=case.line_edit(frame, after))],
         )
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
-        summary=f"{place_of(case, frame)} imports relative to a package, and {asking} is in none",
+        summary=f"{case.place_of(frame)} imports relative to a package, and {asking} is in none",
         explanation="Python has it as a module by itself"
         + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is not a package")
         + ". The modules beside it are found by their names.",

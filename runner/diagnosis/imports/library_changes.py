@@ -5,14 +5,6 @@ import re
 import msgspec
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    declare_hint,
-    file_in_bundle,
-    package_of,
-    place_of,
-    requires_python_hint,
-    telling_frame,
-)
 from runner.diagnosis.imports.dependencies import is_kept_back, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.knowledge.distribution_names import distribution_named
@@ -24,7 +16,9 @@ from runner.diagnosis.knowledge.stdlib_changes import (
     REMOVED_NAMES,
     Change,
 )
+from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.events import Phase
 
@@ -66,8 +60,8 @@ def _library_changed(
     *,
     added: bool = False,
 ) -> Finding:
-    frame = telling_frame(case, exception)
-    where = place_of(case, frame)
+    frame = case.telling_frame(exception)
+    where = case.place_of(frame)
     hints = []
     # In a library nobody edits a line: another release of it is wanted.
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
@@ -77,7 +71,7 @@ def _library_changed(
         hints.append(Hint(title=title + (f", in {where}" if where else ""), edit=edit))
     if change.package:
         hints.append(
-            declare_hint(case, change.package, f"install {change.package}, which stands in")
+            case.declare_hint(change.package, f"install {change.package}, which stands in")
         )
     specifier = f">={change.version}" if added else f"<{change.version}"
     kind = "a newer" if added else "an older"
@@ -120,7 +114,7 @@ def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit 
     after = replaced_name(line, what, instead)
     if frame is None or after is None:
         return None
-    return Edit(file=file_in_bundle(case, frame), before=line, after=after)
+    return Edit(file=case.file_in_bundle(frame), before=line, after=after)
 
 
 def replaced_name(line: str, what: str, instead: str) -> str | None:

@@ -10,15 +10,6 @@ from packaging.requirements import Requirement
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    declare_hint,
-    declaring_file,
-    file_in_bundle,
-    place_of,
-    short_path,
-    telling_frame,
-)
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.dependencies import (
     another_release,
@@ -38,7 +29,6 @@ from runner.diagnosis.knowledge.distribution_names import (
 )
 from runner.diagnosis.knowledge.well_known import is_well_known
 from runner.diagnosis.missing_names import did_you_mean
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
@@ -119,7 +109,7 @@ def _not_compiled(
     if len(found) != 1:
         return None
     file, kind = found[0][0], found[0][1]
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    where = case.place_of(case.telling_frame(exception)) or "the bundle"
     how = f"in setup.py, ext_modules=[Extension({missing.name!r}, [{file!r}])]"
     if kind == "pyx":
         how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
@@ -143,7 +133,7 @@ def _not_in_bundles_package(
     file = importable_file(case, missing.top)
     if file is None or missing.name == missing.top:
         return None
-    where = place_of(case, telling_frame(case, exception))
+    where = case.place_of(case.telling_frame(exception))
     folder = PurePosixPath(file).parent
     package = (folder.parent / missing.name.rpartition(".")[0].replace(".", "/")).as_posix()
     if not file.endswith("/__init__.py"):
@@ -175,12 +165,12 @@ def _not_in_bundles_package(
 
 def _corrected(case: Case, exception: ExceptionInfo, missing: _Missing, meant: str) -> Edit | None:
     """The line that imports a module, with another in its place."""
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     line = (frame.text or "").strip() if frame else ""
     if frame is None or line.count(missing.name) != 1:
         return None
     after = line.replace(missing.name, meant)
-    return Edit(file=file_in_bundle(case, frame), before=line, after=after)
+    return Edit(file=case.file_in_bundle(frame), before=line, after=after)
 
 
 def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Finding | None:
@@ -219,14 +209,14 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
         code=Code.MODULE_NOT_FOUND,
         summary=f"{name!r} is declared {of}, and the bundle's code imports {missing.name!r}",
         explanation=f"{why}: what the code needs to run is among [project] dependencies.",
-        hints=[declare_hint(case, plain, "declare it there")],
+        hints=[case.declare_hint(plain, "declare it there")],
     )
 
 
 def _without_marker(case: Case, written: str, plain: str) -> Edit | None:
-    if declaring_file(case) == "requirements.txt":
+    if case.declaring_file() == "requirements.txt":
         return Edit(file="requirements.txt", before=written, after=plain)
-    return PyprojectText.of_case(case).replaced("project", "dependencies", written, plain)
+    return case.pyproject_text().replaced("project", "dependencies", written, plain)
 
 
 def _is_for(requirement: str, missing: _Missing) -> bool:
@@ -245,8 +235,8 @@ def _not_in_what_is_installed(
     version = installed_version(case, name)
     if version is None:
         return None
-    frame = telling_frame(case, exception)
-    where = place_of(case, frame) or "the bundle"
+    frame = case.telling_frame(exception)
+    where = case.place_of(frame) or "the bundle"
     modules = [module for module in modules_named_otherwise(name) if is_installed(case, module)]
     if modules and frame is not None and not is_installed(case, missing.top):
         return Finding(
@@ -259,7 +249,7 @@ def _not_in_what_is_installed(
                 Hint(
                     title=f"import {' or '.join(modules)}",
                     edit=Edit(
-                        file=short_path(case, frame.file),
+                        file=case.short_path(frame.file),
                         before=one_line(frame.text, 160) if frame.text else None,
                         after=f"import {modules[0]}",
                     ),
@@ -295,7 +285,7 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
     version = installed_version(case, distribution)
     if version is None:
         return None
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    where = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
@@ -314,20 +304,20 @@ def _named_by_entry_point(
 ) -> Finding | None:
     """The code imports what the task's entry point names: no package of a stranger's is meant."""
     asked = task_info(case.task).entrypoint if case.task is not None else None
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     named = re.match(rf"{re.escape(missing.top)}\b", asked or "")
     if asked is None or not named or frame is None or missing.top in (frame.text or ""):
         return None
     return Finding(
         phase=phase,
         code=Code.MODULE_NOT_FOUND,
-        summary=f"{place_of(case, frame)} imports {missing.name!r} for the entry point"
+        summary=f"{case.place_of(frame)} imports {missing.name!r} for the entry point"
         f" {printable(asked)!r}, and the bundle has no such module",
         explanation="The module's name comes from the entry point that was asked for.",
         hints=[
             by_hand(
                 "ask for an entry point of a module that the bundle has",
-                f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
+                f"modelops-runner exec {case.bundle_argument()} ENTRYPOINT",
             )
         ],
     )
@@ -342,8 +332,8 @@ def _is_unpickled(exception: ExceptionInfo) -> bool:
 def _not_installed(
     case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
 ) -> Finding:
-    frame = telling_frame(case, exception)
-    where = place_of(case, frame) or "the bundle"
+    frame = case.telling_frame(exception)
+    where = case.place_of(frame) or "the bundle"
     source = case.environment.requirements_from if case.environment else None
     name = missing.distribution
     explanation = (
@@ -355,7 +345,7 @@ def _not_installed(
     else:
         explanation += f" On the package index, {missing.asked} is called {name}."
         explanation += why_this_distribution(name)
-    hints = [declare_hint(case, name, f"add {name} to the dependencies")]
+    hints = [case.declare_hint(name, f"add {name} to the dependencies")]
     if distribution_of(missing.asked) is None and not is_well_known(missing.top):
         own = f"put {missing.top}.py into the bundle, where it is a module of your own"
         hints.append(Hint(title=f"or {own}"))
@@ -367,7 +357,7 @@ def _not_installed(
         explanation = f"{missing.top} is {only.what}; it is not on the package index."
         hints = [Hint(title=only.instead)]
     if frame is not None and "site-packages" in exception.traceback[-1].file:
-        library = short_path(case, exception.traceback[-1].file).partition("/")[0]
+        library = case.short_path(exception.traceback[-1].file).partition("/")[0]
         explanation += f" It is {library} that imports it, and does not bring it by itself."
     return Finding(
         phase=phase,

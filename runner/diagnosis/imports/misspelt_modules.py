@@ -11,12 +11,6 @@ from pathlib import PurePosixPath
 
 from bundle_protocol.near_names import digits, nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    bundle_argument,
-    file_in_bundle,
-    is_own,
-    place_of,
-)
 from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
@@ -38,7 +32,7 @@ def misspelt_module(
     :param name: the first part of its name.
     """
     frame = exception.traceback[-1] if exception.traceback else None
-    if frame is None or not is_own(case, frame.file) or not _SHORTEST <= len(name) <= _LONGEST:
+    if frame is None or not case.is_own(frame.file) or not _SHORTEST <= len(name) <= _LONGEST:
         return None
     if is_known_module(name):
         return None
@@ -60,12 +54,12 @@ def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what
     text = frame.text or ""
     hint = None if meant.isidentifier() else _renamed(case, name, meant)
     after = re.sub(rf"\b{re.escape(name)}\b", meant, text, count=1)
-    file = file_in_bundle(case, frame)
+    file = case.file_in_bundle(frame)
     edit = Edit(file=file, before=text, after=after) if after != text else None
     return Finding(
         phase=phase,
         code=Code.MODULE_NOT_FOUND,
-        summary=f"{place_of(case, frame)} imports {name!r}, which is not there; {what}",
+        summary=f"{case.place_of(frame)} imports {name!r}, which is not there; {what}",
         explanation=f"{name} is nearly {meant}. (A package of the index that is called nearly as"
         " another one may be a stranger's: see who wrote it before it is installed.)",
         hints=[hint or Hint(title=f"did you mean {meant}?", edit=edit)],
@@ -83,7 +77,7 @@ def _renamed(case: Case, name: str, meant: str) -> Hint | None:
     moved = f"mv {shlex.quote(file)} {shlex.quote(there)}"
     return Hint(
         title=f"call the file {there}: a name with other signs than _ cannot be imported",
-        command=f"cd {bundle_argument(case)} && {moved}",
+        command=f"cd {case.bundle_argument()} && {moved}",
     )
 
 

@@ -5,9 +5,9 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, requires_python_hint, telling_frame
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.stdlib_changes import ABSTRACT_CLASSES
+from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line
@@ -131,8 +131,8 @@ def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
     if feature is None:
         return None
-    where = place_of(case, raised_at)
-    asking = place_of(case, telling_frame(case, exception))
+    where = case.place_of(raised_at)
+    asking = case.place_of(case.telling_frame(exception))
     specifier = f">={feature.version}"
     hints = [
         requires_python_hint(

@@ -3,17 +3,11 @@
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    declare_hint,
-    declaring_file,
-    package_of,
-    place_of,
-    telling_frame,
-)
 from runner.diagnosis.imports.dependencies import is_installed
 from runner.diagnosis.imports.import_errors import missing_module
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -90,7 +84,7 @@ def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
 def missing_solver(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find the package that brings the solver which CVXPY or Pyomo do not find."""
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     said = exception.message[:2000]
     if package not in ("cvxpy", "pyomo"):
         return None
@@ -106,18 +100,17 @@ def _needed(
     # What is there is not what is missing: it may be too old, or broken.
     if not names or any(is_installed(case, name.replace("-", "_")) for name in names):
         return None
-    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    place = case.place_of(case.telling_frame(exception)) or "the bundle"
     wanted = [distribution_named(name) for name in names]
     listed = printable(" or ".join(wanted))
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
         summary=f"{package} needs {listed} for what {place} does, and does not bring it by itself",
-        explanation=f"The environment holds what {declaring_file(case)} declares and nothing else."
+        explanation=f"The environment holds what {case.declaring_file()} declares and nothing else."
         f" {package} says: {one_line(printable(exception.message), 300)}",
         hints=[
-            declare_hint(
-                case,
+            case.declare_hint(
                 wanted[0],
                 f"add {'one of them' if wanted[1:] else wanted[0]} to the dependencies",
             )

@@ -5,14 +5,6 @@ import re
 from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import (
-    is_own,
-    package_of,
-    place_of,
-    requires_python_hint,
-    short_path,
-    telling_frame,
-)
 from runner.diagnosis.imports.dependencies import installed_version, require, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.library_changes import replaced_name
@@ -26,7 +18,9 @@ from runner.diagnosis.knowledge.package_changes import (
     gone_name,
     is_builtin,
 )
+from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.events import Phase
 
@@ -73,10 +67,10 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     name = f"{change.distribution}<{change.version}"
     frame = _user(case, exception, change.distribution)
     if what.endswith("=...)"):
-        frame = telling_frame(case, exception)
-    where = place_of(case, frame) or "the bundle"
+        frame = case.telling_frame(exception)
+    where = case.place_of(frame) or "the bundle"
     bound = bound_hints(case, change, f"ask for a {change.distribution} that has it")
-    library = None if frame is None or is_own(case, frame.file) else package_of(frame.file)
+    library = None if frame is None or case.is_own(frame.file) else package_of(frame.file)
     if library is not None:
         distribution = distribution_named(library)
         release = installed_version(case, distribution)
@@ -141,8 +135,8 @@ def _asked_for(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange
 
     What a newer release of the package imports on the way there is of no use to the bundle.
     """
-    frame = telling_frame(case, exception)
-    if missing_module(exception) is None or frame is None or not is_own(case, frame.file):
+    frame = case.telling_frame(exception)
+    if missing_module(exception) is None or frame is None or not case.is_own(frame.file):
         return None
     asked = _IMPORTS.match((frame.text or "").strip())
     gone = _gone_module(asked[1]) if asked else None
@@ -152,7 +146,7 @@ def _asked_for(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange
 def _gone_argument(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     """Return which argument a line of the bundle's hands over in vain, and since when."""
     found = _ARGUMENT.search(exception.message[:1000])
-    own = [frame.text or "" for frame in exception.traceback if is_own(case, frame.file)]
+    own = [frame.text or "" for frame in exception.traceback if case.is_own(frame.file)]
     if found is None or not own:
         return None
     for calls, change in gone_arguments(found[1]):
@@ -189,7 +183,7 @@ def _user(case: Case, exception: ExceptionInfo, distribution: str) -> Frame | No
     frames = [
         frame
         for frame in exception.traceback
-        if is_own(case, frame.file) or not _is_of(package_of(frame.file), distribution)
+        if case.is_own(frame.file) or not _is_of(package_of(frame.file), distribution)
     ]
     return frames[-1] if frames else None
 
@@ -209,7 +203,7 @@ def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) 
     edit = None
     if frame is not None and len(line) <= 160:
         after = _instead(line, what, change)
-        edit = after and Edit(file=short_path(case, frame.file), before=line, after=after)
+        edit = after and Edit(file=case.short_path(frame.file), before=line, after=after)
     return [Hint(title=title, edit=edit or None)]
 
 

@@ -1,7 +1,6 @@
 """Recognises a package that looks for a program or library which no wheel brings."""
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import declare_hint, place_of, telling_frame
 from runner.diagnosis.knowledge.conda_only import missed_on_system
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
@@ -14,11 +13,11 @@ def system_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     if found is None:
         return None
     package, known = found
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    where = case.place_of(case.telling_frame(exception)) or "the bundle"
     hints = [Hint(title=known.instead)]
     if known.wheel:
         title = f"ask for {known.wheel}, which brings an {known.thing}"
-        hints.insert(0, declare_hint(case, known.wheel, title))
+        hints.insert(0, case.declare_hint(known.wheel, title))
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,

@@ -3,7 +3,6 @@
 import ast
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import is_own, line_edit, place_of, telling_frame
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -34,11 +33,11 @@ def windows_only(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         if name not in _NAMES.get(module, ()):
             return None
         what = f"{module}.{name}"
-    frame = telling_frame(case, exception)
+    frame = case.telling_frame(exception)
     return Finding(
         phase=phase,
         code=Code.MODULE_NOT_FOUND if what in _MODULES else Code.IMPORT_FAILED,
-        summary=f"{place_of(case, frame) or 'the code'} asks for {what}, which only Windows has",
+        summary=f"{case.place_of(frame) or 'the code'} asks for {what}, which only Windows has",
         explanation="A bundle runs on Linux or macOS.",
         hints=[
             Hint(
@@ -56,6 +55,6 @@ def _asked_first(case: Case, frame: Frame) -> Edit | None:
         (statement,) = ast.parse(line).body
     except (SyntaxError, ValueError):
         return None
-    if not is_own(case, frame.file) or not isinstance(statement, _ALONE):
+    if not case.is_own(frame.file) or not isinstance(statement, _ALONE):
         return None
-    return line_edit(case, frame, f'import sys\nif sys.platform == "win32": {line}')
+    return case.line_edit(frame, f'import sys\nif sys.platform == "win32": {line}')

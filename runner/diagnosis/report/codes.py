@@ -32,6 +32,11 @@ class Code(str, Enum):
         member.retryable = retryable
         return member
 
+    @classmethod
+    def raised_in(cls, phase: Phase) -> "Code":
+        """The code of what the bundle's code raised, at its load or in a task."""
+        return cls.LOAD_RAISED if phase is Phase.LOAD else cls.TASK_RAISED
+
     @property
     def paragraphs(self) -> list[str]:
         """The text's three: meaning, causes and remedies, each cause and remedy on one line."""

@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import NamedTuple
+
+import msgspec
 
 from runner.diagnosis.report.model import ExceptionInfo, Frame
 
@@ -27,6 +30,26 @@ class Shown(NamedTuple):
 
 def is_standard_library(file: str) -> bool:
     return _LIBRARY.search(file) is not None
+
+
+def package_of(file: str) -> str | None:
+    """The installed package or module that a file is of, as its folder or file is called."""
+    parts = PurePath(file).parts
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].partition(".")[0]
+    return None
+
+
+def made_frame(exception: ExceptionInfo, frame: Frame) -> Frame | None:
+    """The line above that gave its value to the name that an exception is about.
+
+    :param frame: the line that uses it.
+    """
+    line, text = (exception.attributes.get(name) for name in ("made_line", "made_text"))
+    if not isinstance(line, int) or not isinstance(text, str):
+        return None
+    return msgspec.structs.replace(frame, line=line, text=text)
 
 
 def shown_frames(exception: ExceptionInfo, most: int) -> tuple[list[Shown], int]:

@@ -256,7 +256,7 @@ def _module_missing(
     case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
 ) -> list[Hint]:
     module = _MODULE_MISSING.search(words)
-    pyproject = PyprojectText.of_case(case)
+    pyproject = case.pyproject_text()
     named = pyproject.value("build-system", "build-backend")
     meant = _meant_backend(named) if own and isinstance(named, str) else None
     if meant and (module or f"module '{named}' has no attribute 'build_" in words):
@@ -337,7 +337,7 @@ def _distribution(module: str, said: str) -> str:
 
 def _no_version(case: Case, module: str, name: str) -> list[Hint]:
     """Define what setuptools is to read the version from, where its module has no such name."""
-    attr = PyprojectText.of_case(case).value("tool.setuptools.dynamic.version", "attr")
+    attr = case.pyproject_text().value("tool.setuptools.dynamic.version", "attr")
     file = importable_file(case, module) if attr == f"{module}.{name}" else None
     edit = Edit(file=file, after=f'{name} = "0.1.0"') if file else None
     return [Hint(title=f"say the version there: {name} = ...", edit=edit)] if edit else []
@@ -352,13 +352,13 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
             Hint(
                 title="give a version for where there is no git history: a bundle is built from"
                 " its files, and .git is not one of them",
-                edit=PyprojectText.of_case(case).setting(table, key, "0.1.0"),
+                edit=case.pyproject_text().setting(table, key, "0.1.0"),
             )
         ]
     if "License classifiers have been superseded" in words and (
         superseded := re.search(r"^\s*(License :: .+)$", words, re.MULTILINE)
     ):
-        there = PyprojectText.of_case(case)
+        there = case.pyproject_text()
         edit = there.without("project", "classifiers", superseded[1].strip())
         return [Hint(title="take that classifier out: license says it already", edit=edit)]
     if missing := _FILE_MISSING.search(words):
@@ -367,12 +367,12 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         edit = Edit(file="pyproject.toml", before=line[0], after=f"# {line[0]}") if line else None
         title = f"take it out of pyproject.toml, or add {file} to the bundle"
         return [Hint(title=title, edit=edit)]
-    named = PyprojectText.of_case(case).value("project", "license")
+    named = case.pyproject_text().value("project", "license")
     if "`project.license` must be valid exactly by one definition" in words and named:
-        edit = PyprojectText.of_case(case).setting("project", "license", {"text": named})
+        edit = case.pyproject_text().setting("project", "license", {"text": named})
         return [Hint(title="give the licence as a text, which need not be of SPDX", edit=edit)]
     if script := re.search(r"invalid console script: '([^']+)'", words):
-        there, written = PyprojectText.of_case(case), script.group(1)
+        there, written = case.pyproject_text(), script.group(1)
         module, _, function = written.rpartition(".")
         meant = f"{module}:{function}" if module else f"{written}:main"
         scripts = there.value("project", "scripts")
@@ -384,10 +384,10 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         edit = there.setting("project.scripts", named[0], meant) if named else None
         return [Hint(title=f"name a function of a module in [project.scripts]: {meant}", edit=edit)]
     if re.search(r"expected version to start with a number|not part of a valid version", words):
-        written = str(PyprojectText.of_case(case).value("project", "version"))
+        written = str(case.pyproject_text().value("project", "version"))
         numbers = re.search(r"\d+(?:\.\d+)*", written)
         version = numbers[0] if numbers else "0.1.0"
-        edit = PyprojectText.of_case(case).setting("project", "version", version)
+        edit = case.pyproject_text().setting("project", "version", version)
         return [Hint(title=f"give it a version of numbers (PEP 440), such as {version}", edit=edit)]
     if unset := _NAME_MISSING.search(words):
         return _no_version(case, unset[1] or unset[5] or "", unset[2] or unset[4])

@@ -4,7 +4,6 @@ import json
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
@@ -71,7 +70,7 @@ def pytorch_index(case: Case, failure: UvFailure, name: str, spec: str) -> Hint 
     if failure.file == "requirements.txt":
         edit: Edit | None = Edit(file=failure.file, after=f"--extra-index-url {url}")
     else:
-        pyproject = PyprojectText.of_case(case)
+        pyproject = case.pyproject_text()
         index = f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"\nexplicit = true'
         source = f'[tool.uv.sources]\n{name} = {{ index = "pytorch" }}'
         edit = pyproject.added(f"{index}\n\n{source}") or pyproject.added(
@@ -89,7 +88,7 @@ def uv_setting(case: Case, key: str, value: str | bool | list[str], table: str =
     if "uv.toml" in case.bundle_files:
         return None  # what is in it is not known, and beside it a pyproject.toml does not count
     if case.pyproject or "pyproject.toml" in case.bundle_files:
-        there = PyprojectText.of_case(case)
+        there = case.pyproject_text()
         table = f"tool.uv.{table}".rstrip(".")
         if isinstance(value, list):
             return there.with_item(table, key, *value)

@@ -3,7 +3,6 @@
 import re
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
 _NOTHING_TO_SHIP = {
@@ -45,13 +44,13 @@ def only_dependencies(case: Case, otherwise: str) -> Hint:
     return Hint(
         title=f"{otherwise}if its code need not be installed, have only its dependencies installed:"
         " a task runs in the bundle's folder",
-        edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
+        edit=case.pyproject_text().setting("tool.uv", "package", False),
     )
 
 
 def not_to_be_built(case: Case) -> list[Hint]:
     """The hint to do without the build, where its modules are found and nothing is compiled."""
-    pyproject = PyprojectText.of_case(case)
+    pyproject = case.pyproject_text()
     compiled = any(_COMPILED.search(file) for file in case.bundle_files)
     if _has_src(case) or compiled or "dependencies" in pyproject.items("project", "dynamic"):
         return []
@@ -63,7 +62,7 @@ def _shipped(
     case: Case, backend: str, modules: list[str], packages: list[str], names: list[str]
 ) -> Edit | None:
     """The setting of a backend that names the modules to install."""
-    pyproject = PyprojectText.of_case(case)
+    pyproject = case.pyproject_text()
     src = modules[0].startswith("src/")
     names = [name.removeprefix("src/") for name in names]
     if backend == "hatchling":

@@ -4,7 +4,6 @@ came after the date up to which the bundle wants them."""
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.derivation import EACH, Edge, name_of, spec_of, wanted_by
@@ -75,7 +74,7 @@ def _pre_release(case: Case, failure: UvFailure, hinted: str, edges: list[Edge])
     wanted = wanted_by(name, edges)
     asks = wanted.text if wanted else name
     edit: Edit | None = None
-    policy = PyprojectText.of_case(case).value("tool.uv", "prerelease")
+    policy = case.pyproject_text().value("tool.uv", "prerelease")
     if wanted is not None and wanted.root and version is not None and policy != "disallow":
         written = written_requirement(failure, wanted)
         edit = requirement_edit(case, failure, written, specified(written, f">={version}"))

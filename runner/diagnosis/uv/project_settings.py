@@ -4,7 +4,6 @@ import re
 import shlex
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import UvError
@@ -32,15 +31,13 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
             f"Without it, {name} might come from the package index as well.",
             Hint(
                 title="say so",
-                edit=PyprojectText.of_case(case).setting(
-                    "tool.uv.sources", name, {"workspace": True}
-                ),
+                edit=case.pyproject_text().setting("tool.uv.sources", name, {"workspace": True}),
             ),
         )
     if missing := _NO_INDEX.search(error.said):
         name, index = missing.groups()
         table = f'[[tool.uv.index]]\nname = "{index}"\nurl = "https://index.example/simple"'
-        edit = PyprojectText.of_case(case).added(table)
+        edit = case.pyproject_text().added(table)
         return Finding.of(
             Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
@@ -54,7 +51,7 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
 
 
 def _other_uv(case: Case, wanted: str, running: str) -> Finding:
-    there = PyprojectText.of_case(case)
+    there = case.pyproject_text()
     edit: Edit | None
     if there.value("tool.uv", "required-version") is not None:
         edit = there.setting("tool.uv", "required-version", f">={running}")
@@ -89,7 +86,7 @@ def _no_member(case: Case, name: str) -> Finding:
     if len(alike) == 1:
         hint = Hint(
             title=f"make {alike[0]} a member",
-            edit=PyprojectText.of_case(case).with_item("tool.uv.workspace", "members", alike[0]),
+            edit=case.pyproject_text().with_item("tool.uv.workspace", "members", alike[0]),
         )
     return Finding.of(
         Phase.ENVIRONMENT,

@@ -9,8 +9,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import pin_edit
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.error import UvFailure
@@ -72,9 +70,9 @@ def python_conflict(
     if minors and asked is not None and asked.after in case.refused:
         # There is no such version, and the bundle accepts no Python that this one takes.
         other = min(minors, key=lambda minor: abs(Version(minor).minor - current.minor))
-        edit: Edit | None = pin_edit(case, other)
+        edit: Edit | None = case.pin_edit(other)
         if failure.file != "requirements.txt":
-            edit = PyprojectText.of_case(case).setting("project", "requires-python", f">={other}")
+            edit = case.pyproject_text().setting("project", "requires-python", f">={other}")
         title = f"or, if the bundle's own code runs on Python {other}, let it"
         hints.append(Hint(title=title, edit=edit))
     return Finding(
@@ -102,7 +100,7 @@ def own_python_finding(
     hints.append(
         Hint(
             title="say it where it can be read, and every worker chooses by it",
-            edit=PyprojectText.of_case(case).setting("project", "requires-python", wanted),
+            edit=case.pyproject_text().setting("project", "requires-python", wanted),
         )
     )
     return Finding(
@@ -188,7 +186,7 @@ def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
 
 def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
     if failure.file == "requirements.txt":
-        return pin_edit(case, target)
+        return case.pin_edit(target)
     written = case.bundle.requires_python if case.bundle else None
     clauses = [clause.strip() for clause in (written or "").split(",") if clause.strip()]
     if Version(target) > Version(failure.python_version):
@@ -199,7 +197,7 @@ def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
             *(clause for clause in clauses if clause[0] != "<"),
             f"<3.{Version(target).minor + 1}",
         ]
-    there = PyprojectText.of_case(case)
+    there = case.pyproject_text()
     return there.setting("project", "requires-python", ",".join(clauses))
 
 

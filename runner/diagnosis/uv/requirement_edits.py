@@ -7,7 +7,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.derivation import Edge
 from runner.diagnosis.uv.error import UvFailure
@@ -42,7 +41,7 @@ def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -
     """The edit that asks for something else in the place of one of the bundle's requirements."""
     if failure.file == "requirements.txt":
         return Edit(file=failure.file, before=written, after=other)
-    there = PyprojectText.of_case(case)
+    there = case.pyproject_text()
     if not there.is_known:
         return Edit(file=failure.file, before=f'"{written}"', after=f'"{other}"')
     return there.replaced("project", "dependencies", written, other)
@@ -52,7 +51,7 @@ def without_requirement(case: Case, failure: UvFailure, written: str) -> Edit | 
     """The edit that takes one of the bundle's requirements out."""
     if failure.file == "requirements.txt":
         return Edit(file=failure.file, before=written, after="")
-    return PyprojectText.of_case(case).without("project", "dependencies", written)
+    return case.pyproject_text().without("project", "dependencies", written)
 
 
 def specified(written: str, specifier: str) -> str:

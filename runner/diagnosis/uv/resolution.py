@@ -16,7 +16,6 @@ from runner.diagnosis.knowledge.distribution_names import (
     why_this_distribution,
 )
 from runner.diagnosis.knowledge.well_known import BUILD_TOOLS, WELL_KNOWN
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.derivation import (
@@ -131,7 +130,7 @@ def _not_found(
         built = _BUILT.search(error.said)
         needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
         hint = Hint(title=f"correct the name {name} in [build-system] requires, or remove it")
-        there = PyprojectText.of_case(case)
+        there = case.pyproject_text()
         if name in there.items("build-system", "requires") and (
             meant := one_edit_from(name, BUILD_TOOLS)
         ):
@@ -190,7 +189,7 @@ def _other_index(case: Case, failure: UvFailure) -> Hint:
         title="if it is on an index of your own, name that index",
         edit=Edit(file=failure.file, after=f"--extra-index-url {url}")
         if failure.file == "requirements.txt"
-        else PyprojectText.of_case(case).added(f'[[tool.uv.index]]\nurl = "{url}"'),
+        else case.pyproject_text().added(f'[[tool.uv.index]]\nurl = "{url}"'),
         by="person",
     )
 
@@ -246,7 +245,7 @@ def _keep_one(case: Case, failure: UvFailure, one: Edge, other: Edge) -> Hint:
     """Take out the lower one of two requirements; which is meant, somebody has to decide."""
     lower, higher = sorted((one, other), key=lambda edge: lowest(edge.specs[0]))
     written, edit = written_requirement(failure, lower), None
-    there = PyprojectText.of_case(case)
+    there = case.pyproject_text()
     if failure.file == "requirements.txt" and written in failure.dependencies:
         edit = Edit(file=failure.file, before=written, after="")
     for table, key in (("build-system", "requires"), ("project", "dependencies")):

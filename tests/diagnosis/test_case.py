@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import exec_command, requires_python_hint
+from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.model import BundleInfo
 from runner.task import Task
 
@@ -31,7 +31,7 @@ def test_a_command_asks_for_the_task_that_was_asked_for(
 ) -> None:
     case = Case()
     case.task = Task(entrypoint, params, seed)
-    command = exec_command(case, "--timeout 60", without="gama")
+    command = case.exec_command("--timeout 60", without="gama")
     assert shlex.split(command) == ["modelops-runner", "exec", "BUNDLE", *words, "--timeout", "60"]
 
 

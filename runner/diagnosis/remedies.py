@@ -1,0 +1,66 @@
+"""Commands and edits that rules of several folders suggest."""
+
+import re
+import shlex
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.uv.python import minors_of
+
+
+def with_argument(line: str, function: str, argument: str) -> str:
+    """A line with one more argument in its one call of a function, where the call ends in it.
+
+    :param function: a regular expression.
+    :returns: the line as it is, where it has no such call.
+    """
+    calls = list(re.finditer(rf"(?:{function})\(", line))
+    depth, quote = 1, ""
+    for at in range(calls[0].end(), len(line)) if len(calls) == 1 else ():
+        sign = line[at]
+        if quote or sign in "'\"":
+            quote = "" if sign == quote else quote or sign
+            continue
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth == 0:
+            return f"{line[:at].rstrip(' ,')}, {argument}{line[at:]}"
+    return line
+
+
+def as_utf_8(file: str, encoding: str) -> str:
+    """The command that writes a file anew as UTF-8.
+
+    :param encoding: as iconv(1) calls it.
+    """
+    there, beside = shlex.quote(file), shlex.quote(f"{file}.utf-8")
+    return f"iconv -f {encoding} -t UTF-8 {there} > {beside} && mv {beside} {there}"
+
+
+def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
+    """The line that narrows the Pythons which the bundle accepts, where it says so.
+
+    :param specifier: what to narrow them to (PEP 440).
+    """
+    command = case.exec_command(f"--python {shlex.quote(specifier)}")
+    if case.interpreter and case.interpreter.requested:
+        return Hint(title=title, command=command)  # who names a Python is not asked by the bundle
+    if case.declaring_file() == "requirements.txt":
+        return Hint(title=title, command=command, edit=case.pin_edit(specifier))
+    declared = case.bundle.requires_python if case.bundle else None
+    bound = re.compile(r">=\s*[\d.]+")
+    lower = declared and bound.fullmatch(declared) and bound.fullmatch(specifier)
+    replaces = not declared or lower or not minors_of(f"{declared},{specifier}")
+    after = specifier if replaces else f"{declared},{specifier}"
+    edit = case.pyproject_text().setting("project", "requires-python", after)
+    return Hint(title=title, command=command, edit=edit)
+
+
+def init_hint(model: str, folder: str) -> Hint:
+    """Return how a notebook or a script becomes a bundle.
+
+    :param folder: quoted for a shell.
+    """
+    return Hint(
+        title=f"write a wire.py that runs {model}",
+        command=f"modelops-runner init {folder}",
+    )
