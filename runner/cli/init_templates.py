@@ -98,8 +98,11 @@ NOTEBOOK_WIRE = '''\
 """The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
 
 import ast
+import contextlib
 import json
-{os}import sys
+import linecache
+{os}import re
+import sys
 import types
 from pathlib import Path
 
@@ -135,9 +138,36 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 def code_cells():
     for number, cell in enumerate(json.loads(NOTEBOOK.read_text("utf-8"))["cells"], 1):
         if cell["cell_type"] == "code":
-            lines = "".join(cell["source"]).split("\\n")
-            python = ["" if line.lstrip()[:1] in ("%", "!", "?") else line for line in lines]
-            yield "\\n".join(python), f"{{NOTEBOOK.name}}, cell {{number}}"
+            code = as_python("".join(cell["source"]))
+            file = f"{{NOTEBOOK}}, cell {{number}}"
+            # A traceback shows the line, as of a file.
+            linecache.cache[file] = len(code), None, code.splitlines(True), file
+            yield code, file
+
+
+def as_python(code):
+    """A cell without what only IPython knows: of its commands, %run and %%writefile are done."""
+    with contextlib.suppress(SyntaxError):
+        ast.parse(code)
+        return code
+    first, _, rest = code.lstrip().partition("\\n")
+    command, *words = first.split() or [""]
+    if command == "%%writefile":
+        sys.path.insert(0, "")  # a module perhaps, for the cells after it
+        return f"open({{words[-1]!r}}, {{'a' if '-a' in words else 'w'!r}}).write({{rest!r}})"
+    if command.startswith("%%") and command not in ("%%time", "%%timeit", "%%capture", "%%prun"):
+        return ""  # the cell is in another language
+    return re.sub(r"^([ \\t]*)([%!?].*|[\\w.]+\\?+ *)$", in_python, code, flags=re.MULTILINE)
+
+
+def in_python(line):
+    run = re.match(r"%run +(?:-i +)?\\W?([^ ].*?\\.py)\\b", line[2])
+    timed = re.match(r"%time +(.+)", line[2])
+    if run is None:
+        return line[1] + (timed[1] if timed else "pass")
+    beside = NOTEBOOK.parent / run[1]
+    file = str(beside) if beside.exists() else run[1]
+    return f"{{line[1]}}exec(compile(open({{file!r}}).read(), {{file!r}}, 'exec'))"
 
 
 def with_values(code, file, values):

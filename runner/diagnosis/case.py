@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 
+import msgspec
 from msgspec import UNSET, Struct, field
 
 from runner.diagnosis.machine import Machine
@@ -41,6 +42,8 @@ from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
 _LONGEST_PARAMS = 300
+# A cell's code is compiled so by the wire function that ``init`` writes.
+_CELL = re.compile(r"(.+\.ipynb), cell \d+")
 _PRINTED_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
 
 DOING = {
@@ -182,7 +185,7 @@ class Case:
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),
             explanation=finding.explanation,
             retryable=finding.code.retryable if retryable is None else retryable,
-            hints=finding.hints,
+            hints=list(map(_in_notebook, finding.hints)),
             bundle=self.bundle,
             task=UNSET if self.task is None else task_info(self.task),
             worker=self.worker,
@@ -214,7 +217,7 @@ class Case:
 
     def short_path(self, file: str) -> str:
         """The file as the bundle's author knows it."""
-        path = PurePath(file)
+        path = PurePath(os.path.normpath(file))
         for root in self._roots():
             if path.is_relative_to(root):
                 return str(path.relative_to(root))
@@ -343,6 +346,21 @@ class Case:
             " pyproject.toml: [tool.modelops] memory-limit)",
             command=self.exec_command(f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
         )
+
+
+def _in_notebook(hint: Hint) -> Hint:
+    """A hint whose edit of a notebook's cell is one of the notebook's file, where code is JSON."""
+    cell = hint.edit and _CELL.fullmatch(hint.edit.file)
+    if not hint.edit or not cell:
+        return hint
+    edit = None
+    if hint.edit.before is not None:
+        before, after = (
+            json.dumps(code, ensure_ascii=False)[1:-1]
+            for code in (hint.edit.before, hint.edit.after)
+        )
+        edit = Edit(file=cell[1], before=before, after=after)
+    return msgspec.structs.replace(hint, edit=edit)
 
 
 def _as_param(value: object) -> str:

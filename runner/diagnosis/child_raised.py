@@ -177,7 +177,9 @@ def _root_cause(
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
     if syntax is None and "cannot contain null bytes" in exception.message:
         syntax = exception  # a ValueError before Python 3.11.4
-    if syntax is not None and phase is Phase.LOAD:
+    file = syntax.attributes.get("filename") if syntax else None
+    # A task may read data as code, and then it is none of the bundle's files.
+    if syntax and (phase is Phase.LOAD or (isinstance(file, str) and case.is_own(file))):
         return syntax_error(case, phase, syntax), syntax
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:

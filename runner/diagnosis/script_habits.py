@@ -37,9 +37,10 @@ _COMPOSE = (
     ' config_path="conf"): config = hydra.compose("config", overrides=[f"{k}={v}" for k, v in'
     " params.items()])"
 )
-# The line of a wire function of `init` that puts parameters in the place of a script's own values.
-_RUNS_WITH_VALUES = "exec(code, main.__dict__)"
-_ARGUMENT = re.compile(r"([A-Za-z_]\w{0,60})(?:\s*:[^=]{1,80})?\s*=[^=].*\bargv\[")
+# The lines of `init`'s wire functions that run a script or a cell, with parameters in the place of
+# what its names are given.
+_RUN_WITH_VALUES = ("exec(code, main.__dict__)", "exec(cell, names)")
+_ASSIGNS = re.compile(r"([A-Za-z_]\w{0,60})(?:\s*:[^=]{1,80})?\s*=[^=].*(?:\bargv\[|\binput\()")
 # As argparse and click say it.
 _REQUIRED = re.compile(
     r"(?:the following arguments are required: |Missing (?:option|argument) ')([^':]{1,500})"
@@ -100,7 +101,8 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         explanation="A task's standard input is empty. Its values come as the wire function's"
         " params.",
         hints=[
-            by_hand(
+            _give_value(case, exception, frame)
+            or by_hand(
                 'read it in the wire function, as params["name"], and hand it over',
                 case.exec_command("--param name=..."),
             )
@@ -177,6 +179,14 @@ def _give_options(case: Case, words: str) -> Hint:
     )
 
 
+def _give_value(case: Case, exception: ExceptionInfo, frame: Frame | None) -> Hint | None:
+    """Name the parameter that takes the place of what a script asks its user for."""
+    value = _ASSIGNS.match((frame and frame.text) or "")
+    if value is None or not any(one.text in _RUN_WITH_VALUES for one in exception.traceback):
+        return None
+    return by_hand(f"give {value[1]}", case.exec_command(f"--param {value[1]}=..."))
+
+
 def _no_command_line(
     case: Case, phase: Phase, exception: ExceptionInfo, code: Code, words: str
 ) -> Finding:
@@ -200,9 +210,8 @@ def _no_command_line(
             explanation="The wire function runs a command, with the task's parameters as options.",
             hints=[_give_options(case, words)],
         )
-    value = _ARGUMENT.match((frame and frame.text) or "")
-    if value and any(one.text == _RUNS_WITH_VALUES for one in exception.traceback):
-        hint = by_hand(f"give {value[1]}", case.exec_command(f"--param {value[1]}=..."))
+    if given := _give_value(case, exception, frame):
+        hint = given
     elif phase is Phase.LOAD:
         hint = Hint(
             title='move this under `if __name__ == "__main__":`, and take the values from params in'

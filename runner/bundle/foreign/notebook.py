@@ -20,6 +20,9 @@ from runner.diagnosis.case import Failure
 
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
 
+# Runs a file beside it, as an import does.
+_RUNS = re.compile(r"^\s*%run +(?:-i +)?['\"]?(\w+)\.py\b", re.MULTILINE)
+_WRITES = re.compile(r"^%%writefile .*?(\w+)\.py\s*$", re.MULTILINE)
 _OF_AN_OPTION = re.compile(
     r"(?<!\S)(?:-[rceift]|--(?:requirement|constraint|editable|(?:extra-)?index-url|find-links"
     r"|target))[ =]+\S+"
@@ -43,7 +46,8 @@ def notebook(folder: Path, file: str, text: str) -> Foreign | None:
     imported = set[str]().union(*map(_imports, sources))
     known = {canonicalize_name(Requirement(text).name) for text in installed}
     reached = imports_from(folder, file, imported)
-    others, notes = required_by(reached, own_modules(folder, file), known)
+    own = own_modules(folder, file) | set(_WRITES.findall("\n".join(sources)))
+    others, notes = required_by(reached, own, known)
     return Foreign(file=file, kind="a notebook", dependencies=(*installed, *others), notes=notes)
 
 
@@ -66,13 +70,13 @@ def _sources(text: str) -> list[str] | None:
 
 
 def _imports(source: str) -> set[str]:
+    ran = set(_RUNS.findall(source))
     # IPython's own lines are not Python.
-    lines = (line for line in source.splitlines() if not re.match(r"\s*[%!?]", line))
-    code = "\n".join(lines)
+    lines = (line for line in source.splitlines() if not re.match(r"\s*[%!?]|[\w.]+\?+\s*$", line))
     try:
-        return imports_of(ast.parse(code))
+        return ran | imports_of(ast.parse("\n".join(lines)))
     except (SyntaxError, ValueError, RecursionError):
-        return set()
+        return ran
 
 
 def _is_requirement(text: str) -> bool:

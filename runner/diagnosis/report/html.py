@@ -121,11 +121,10 @@ def _hint(hint: Hint) -> str:
     if hint.command is not None:
         parts.append(_pre(hint.command))
     if hint.edit is not None:
-        before = "" if hint.edit.before is None else f"<del>- {escape(hint.edit.before)}</del>"
-        after = f"<ins>+ {escape(hint.edit.after)}</ins>"
-        parts.append(
-            f'<pre><span class="soft">{escape(hint.edit.file)}</span>{before}{after}</pre>'
-        )
+        edit = hint.edit.shown()
+        before = "" if edit.before is None else f"<del>- {escape(edit.before)}</del>"
+        after = f"<ins>+ {escape(edit.after)}</ins>"
+        parts.append(f'<pre><span class="soft">{escape(edit.file)}</span>{before}{after}</pre>')
     return "".join(parts) + "</div>"
 
 

@@ -6,6 +6,7 @@ renamed.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -46,6 +47,16 @@ class Edit(Struct, frozen=True):
         if text.count(self.before) != 1:
             raise ValueError(f"{self.before!r} stands {text.count(self.before)} times")
         return text.replace(self.before, self.after)
+
+    def shown(self) -> Edit:
+        """The same as people see it: a notebook's code is JSON in its file alone."""
+        if self.before is None or not self.file.endswith(".ipynb"):
+            return self
+        try:
+            before, after = (json.loads(f'"{code}"') for code in (self.before, self.after))
+        except ValueError:  # masked, or cut short
+            return self
+        return Edit(file=self.file, before=before, after=after)
 
 
 class Hint(Struct, frozen=True):

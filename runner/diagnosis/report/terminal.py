@@ -179,10 +179,11 @@ def _hint(hint: Hint) -> list[RenderableType]:
         line = Text(f"    {hint.command}", "cyan", no_wrap=True, overflow="ignore")
         parts.append(Group(line))
     if hint.edit is not None:
-        parts.append(Text(f"    {hint.edit.file}", "dim"))
-        if hint.edit.before is not None:
-            parts.append(Text(_marked("-", hint.edit.before), "red", overflow="fold"))
-        parts.append(Text(_marked("+", hint.edit.after), "green", overflow="fold"))
+        edit = hint.edit.shown()
+        parts.append(Text(f"    {edit.file}", "dim"))
+        if edit.before is not None:
+            parts.append(Text(_marked("-", edit.before), "red", overflow="fold"))
+        parts.append(Text(_marked("+", edit.after), "green", overflow="fold"))
     return parts
 
 

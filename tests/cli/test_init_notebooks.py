@@ -1,0 +1,83 @@
+"""``init`` of a notebook: its cells run as in Jupyter, and a failure names the cell."""
+
+import json
+from pathlib import Path
+
+import pytest
+from recordings import failure
+
+from runner.cli import main
+from runner.runner import Runner
+
+IPYTHON = [
+    "%run helper.py\n%matplotlib inline\nx = double(4)\nif x:\n    %time y = 3\n",
+    "%%bash\necho hi | grep {x}\n",
+    "%%writefile made.py\ndef f():\n    return 7\n",
+    "from made import f\nz = f()\nz?\n!ls\n",
+    "text = '''\n% no command\n! none either\n'''\nrest = (17\n % 5)\n",
+]
+
+
+def _written(folder: Path, *cells: str, **files: str) -> Path:
+    folder.mkdir()
+    code = [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells]
+    (folder / "study.ipynb").write_text(json.dumps({"cells": code}, indent=1))
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    assert main(["init", str(folder)]) == 0
+    return folder
+
+
+def test_what_only_ipython_knows_is_done_or_left_out(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "m", *IPYTHON, helper="def double(x):\n    return 2 * x\n")
+    with Runner(cache=tmp_path / "cache") as runner:
+        result = json.loads(runner.execute(folder)["result.json"])
+    text = "\n% no command\n! none either\n"
+    assert result == {"seed": 0, "x": 8, "y": 3, "z": 7, "text": text, "rest": 2}
+
+
+@pytest.mark.parametrize(
+    ("cell", "summary", "before", "after"),
+    [
+        (
+            'params = {"beta": 1, "gamma": 2}\ny = params["gama"]\n',
+            "study.ipynb, cell 2:2",
+            'y = params["gama"]',
+            'y = params["gamma"]',
+        ),
+        (
+            "for i in range(3)\n    print(i)\n",
+            "study.ipynb, cell 2:1 is not valid for",
+            "for i in range(3)",
+            "for i in range(3):",
+        ),
+        (
+            "x = math.pi\n",
+            "study.ipynb, cell 2:1 uses math, which is not imported there",
+            "x = math.pi",
+            "import math\nx = math.pi",
+        ),
+    ],
+)
+def test_a_failure_in_a_cell_names_its_line_and_is_mended_there(
+    cell: str, summary: str, before: str, after: str, tmp_path: Path
+) -> None:
+    folder = _written(tmp_path / "m", "beta = 0.3\n", cell)
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert summary in report.summary
+        edit = report.hints[0].edit
+        assert edit is not None
+        shown = edit.shown()
+        assert (edit.file, shown.before, shown.after) == ("study.ipynb", before, after)
+        notebook = folder / edit.file
+        notebook.write_text(edit.apply(notebook.read_text()))
+        assert "result.json" in runner.execute(folder)
+
+
+def test_what_a_cell_asks_its_user_for_is_a_parameter(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "m", "n = int(input('How many? '))\nm = 2 * n\n")
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.hints[0].command == f"modelops-runner exec {folder} --param n=..."
+        assert json.loads(runner.execute(folder, params={"n": 4})["result.json"])["m"] == 8
