@@ -279,17 +279,32 @@ class Case:
             self.bundle_files and "pyproject.toml" not in self.bundle_files
         ):
             return "requirements.txt"
-        return "pyproject.toml"
+        return self.pyproject_text().requirements_file or PYPROJECT
 
-    def declare_hint(self, requirement: str, title: str) -> Hint:
-        """The line that declares a dependency, in the file in which the bundle declares its own."""
-        if self.declaring_file() == "requirements.txt":
-            return Hint(title=title, edit=Edit(file="requirements.txt", after=requirement))
+    def declare_hint(self, title: str, *requirements: str) -> Hint:
+        """The lines that declare dependencies, in the file in which the bundle declares its own."""
+        file = self.declaring_file()
+        if file != PYPROJECT:
+            return Hint(title=title, edit=Edit(file=file, after="\n".join(requirements)))
+        there = self.pyproject_text()
+        if "dependencies" in there.items("project", "dynamic"):  # its backend finds them somewhere
+            return Hint(title=f"{title}: {', '.join(requirements)}")
         return Hint(
             title=title,
-            command=f"uv add --project {self.bundle_argument()} {shlex.quote(requirement)}",
-            edit=self.pyproject_text().with_item("project", "dependencies", requirement),
+            command=f"uv add --project {self.bundle_argument()} {shlex.join(requirements)}",
+            edit=there.with_item("project", "dependencies", *requirements),
         )
+
+    def replaced_requirement(self, written: str, *others: str) -> Edit | None:
+        """The edit that declares others in the place of one of the bundle's requirements."""
+        file = self.declaring_file()
+        if file != PYPROJECT:
+            return Edit(file=file, before=written, after="\n".join(others))
+        there = self.pyproject_text()
+        if not there.is_known:
+            quoted = ", ".join(f'"{one}"' for one in others)
+            return Edit(file=file, before=f'"{written}"', after=quoted)
+        return there.replaced("project", "dependencies", written, *others)
 
     def bundle_argument(self) -> str:
         return shlex.quote(self.bundle.path) if self.bundle else "BUNDLE"

@@ -43,6 +43,15 @@ class PyprojectText(Struct, frozen=True):
         top = named.partition(".")[0] if isinstance(named, str) else "setuptools"
         return {"setuptools_scm": "setuptools"}.get(top, top)
 
+    @property
+    def requirements_file(self) -> str | None:
+        """The one file of which setuptools takes the dependencies, line by line."""
+        file = self.value("tool.setuptools.dynamic.dependencies", "file")
+        if "dependencies" not in self.items("project", "dynamic"):
+            return None
+        files = file if isinstance(file, list) else [file]
+        return files[0] if len(files) == 1 and isinstance(files[0], str) else None
+
     def value(self, table: str, key: str) -> object:
         found: object = self.document
         for part in (*filter(None, table.split(".")), key):
@@ -64,19 +73,19 @@ class PyprojectText(Struct, frozen=True):
         line = f"{_key(key)} = {_toml(value)}"
         return self._first(self._settings(table, key, line), table, key, value)
 
-    def with_item(self, table: str, key: str, item: str) -> Edit | None:
-        """The edit that adds a string to a list, which is begun where it is not there."""
+    def with_item(self, table: str, key: str, *items: str) -> Edit | None:
+        """The edit that adds strings to a list, which is begun where it is not there."""
         there = self.value(table, key)
         if there is None:
-            return self.setting(table, key, [item])
+            return self.setting(table, key, [*items])
         if not isinstance(there, list):
             return None
         edits = (
             Edit(file=PYPROJECT, before=line, after=after)
             for line in self._lines(table, key)
-            if (after := _with_item(line, json.dumps(item))) is not None
+            if (after := _with_item(line, ", ".join(map(json.dumps, items)))) is not None
         )
-        return self._first(edits, table, key, [*there, item], any_order=True)
+        return self._first(edits, table, key, [*there, *items], any_order=True)
 
     def without(self, table: str, key: str, item: str) -> Edit | None:
         """The edit that takes a string out of a list."""
@@ -88,16 +97,17 @@ class PyprojectText(Struct, frozen=True):
         )
         return self.setting(table, key, kept) or self._first(alone, table, key, kept)
 
-    def replaced(self, table: str, key: str, item: str, other: str) -> Edit | None:
-        """The edit that puts another string in a list in the place of one."""
+    def replaced(self, table: str, key: str, item: str, *others: str) -> Edit | None:
+        """The edit that puts other strings in a list in the place of one."""
         there = self.value(table, key)
         if not isinstance(there, list):
             return None
+        after = _toml([*others])[1:-1]
         edits = (
-            Edit(file=PYPROJECT, before=before, after=json.dumps(other, ensure_ascii=False))
+            Edit(file=PYPROJECT, before=before, after=after)
             for before in (f'"{item}"', f"'{item}'", json.dumps(item))
         )
-        wanted = [other if one == item else one for one in there]
+        wanted = [new for one in there for new in (others if one == item else (one,))]
         return self._first(edits, table, key, wanted)
 
     def as_list(self, table: str, key: str, items: list[str]) -> Edit | None:

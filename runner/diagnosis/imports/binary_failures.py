@@ -18,7 +18,7 @@ from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -149,9 +149,8 @@ def _headless(case: Case) -> Hint:
             plain = name.removesuffix("-headless")
             if re.match(rf"{plain}(?![\w.-])", text):
                 after = name + text.removeprefix(plain)
-                edit = Edit(file=case.declaring_file(), before=text, after=after)
-                return Hint(title=title, edit=edit)
-    return case.declare_hint(names[0], title)
+                return Hint(title=title, edit=case.replaced_requirement(text, after))
+    return case.declare_hint(title, names[0])
 
 
 def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
@@ -237,7 +236,7 @@ def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hints = [upgrade(case, "numpy", "take a newer NumPy")]
     else:
         built_for = "NumPy 1" if two else "another NumPy"
-        hints = [case.declare_hint("numpy<2", "keep to NumPy 1: numpy<2")]
+        hints = [case.declare_hint("keep to NumPy 1: numpy<2", "numpy<2")]
         if package:
             # Only a lock has an older release than the bundle's requirements lead to.
             held_back = case.environment and case.environment.requirements_from == "uv.lock"

@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.pyproject_edits import PYPROJECT
 from runner.diagnosis.report.model import Edit, Hint
 
 # PEP 427: a hyphen in a name is written as an underscore.
@@ -47,32 +48,28 @@ def is_pinned(case: Case, name: str) -> bool:
     )
 
 
-def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
+def require(case: Case, distribution: str, clause: str, title: str, *also: str) -> Hint:
     """The requirement of one more clause, in the place of the bundle's own where it has one.
 
     :param clause: ``<2`` or ``>1.0`` (PEP 440); a local label (``+cpu``) is left out.
+    :param also: requirements that it needs beside it.
     """
     clause = clause.partition("+")[0]
-    plain = case.declare_hint(f"{distribution}{clause}", title)
+    plain = case.declare_hint(title, f"{distribution}{clause}", *also)
     for text, requirement in declared_requirements(case):
         if not same_distribution(requirement.name, distribution) or requirement.marker:
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         kept = _kept(requirement.specifier, clause) or _release_before(clause)
         after = f"{requirement.name}{extras}{','.join([*kept, clause])}"
-        quote = "" if case.declaring_file() == "requirements.txt" else '"'
-        edit = Edit(
-            file=case.declaring_file(),
-            before=f"{quote}{text}{quote}",
-            after=f"{quote}{after}{quote}",
-        )
+        edit = case.replaced_requirement(text, after, *also)
         return Hint(title=title, command=plain.command, edit=edit)
     return plain
 
 
 def upgrade(case: Case, distribution: str, title: str) -> Hint:
     """Ask for a newer release of a dependency, or of a dependency's dependency."""
-    if case.declaring_file() == "requirements.txt":
+    if case.declaring_file() != PYPROJECT:
         version = installed_version(case, distribution)
         try:
             # A local label (2.9.1+cpu) has no place in such a clause.
@@ -118,10 +115,9 @@ def from_source(case: Case, packages: list[str]) -> Hint:
     """How uv is told to build packages here, where the bundle declares its dependencies."""
     if case.declaring_file() == "requirements.txt":
         lines = "\n".join(f"--no-binary {package}" for package in packages)
-        edit = Edit(file="requirements.txt", after=lines)
+        edit: Edit | None = Edit(file="requirements.txt", after=lines)
     else:
-        listed = ", ".join(f'"{package}"' for package in packages)
-        edit = Edit(file="pyproject.toml", after=f"[tool.uv]\nno-binary-package = [{listed}]")
+        edit = case.pyproject_text().with_item("tool.uv", "no-binary-package", *packages)
     return Hint(
         title=f"build {', '.join(packages)} from source on this machine, for its own processor",
         edit=edit,

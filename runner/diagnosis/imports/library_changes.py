@@ -71,7 +71,7 @@ def _library_changed(
         hints.append(Hint(title=title + (f", in {where}" if where else ""), edit=edit))
     if change.package:
         hints.append(
-            case.declare_hint(change.package, f"install {change.package}, which stands in")
+            case.declare_hint(f"install {change.package}, which stands in", change.package)
         )
     specifier = f">={change.version}" if added else f"<{change.version}"
     kind = "a newer" if added else "an older"

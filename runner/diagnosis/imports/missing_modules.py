@@ -200,7 +200,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
             hints=[
                 Hint(
                     title="declare it without the marker, or guard the import in the same way",
-                    edit=_without_marker(case, written[0][0], plain),
+                    edit=case.replaced_requirement(written[0][0], plain),
                 )
             ],
         )
@@ -209,14 +209,8 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
         code=Code.MODULE_NOT_FOUND,
         summary=f"{name!r} is declared {of}, and the bundle's code imports {missing.name!r}",
         explanation=f"{why}: what the code needs to run is among [project] dependencies.",
-        hints=[case.declare_hint(plain, "declare it there")],
+        hints=[case.declare_hint("declare it there", plain)],
     )
-
-
-def _without_marker(case: Case, written: str, plain: str) -> Edit | None:
-    if case.declaring_file() == "requirements.txt":
-        return Edit(file="requirements.txt", before=written, after=plain)
-    return case.pyproject_text().replaced("project", "dependencies", written, plain)
 
 
 def _is_for(requirement: str, missing: _Missing) -> bool:
@@ -345,7 +339,7 @@ def _not_installed(
     else:
         explanation += f" On the package index, {missing.asked} is called {name}."
         explanation += why_this_distribution(name)
-    hints = [case.declare_hint(name, f"add {name} to the dependencies")]
+    hints = [case.declare_hint(f"add {name} to the dependencies", name)]
     if distribution_of(missing.asked) is None and not is_well_known(missing.top):
         own = f"put {missing.top}.py into the bundle, where it is a module of your own"
         hints.append(Hint(title=f"or {own}"))

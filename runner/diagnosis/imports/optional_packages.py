@@ -111,8 +111,8 @@ def _needed(
         f" {package} says: {one_line(printable(exception.message), 300)}",
         hints=[
             case.declare_hint(
-                wanted[0],
                 f"add {'one of them' if wanted[1:] else wanted[0]} to the dependencies",
+                wanted[0],
             )
         ],
     )

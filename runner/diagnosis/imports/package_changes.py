@@ -258,8 +258,9 @@ def _is_method(what: str) -> bool:
 
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
     """The requirement for a release before the change, where the bundle declares what it needs."""
-    bound = f"<{change.version}"
-    hints = [_with_numpy_1(case, change, require(case, change.distribution, bound, title))]
+    also = _numpy_1(case, change)
+    title += ", and the numpy<2 that it needs" if also else ""
+    hints = [require(case, change.distribution, f"<{change.version}", title, *also)]
     python = case.child.python.version if case.child and case.child.python else ""
     if change.distribution == "numpy" and python and not is_older(python, "3.13"):
         hints.append(
@@ -275,17 +276,9 @@ def _has_wheels(change: PackageChange) -> bool:
     return since is not None and Version(change.version) >= Version(since)
 
 
-def _with_numpy_1(case: Case, change: PackageChange, hint: Hint) -> Hint:
+def _numpy_1(case: Case, change: PackageChange) -> tuple[str, ...]:
     """Ask for NumPy 1 as well, where the releases that are asked for know no other."""
     first, numpy = _FOR_NUMPY_2.get(change.distribution), installed_version(case, "numpy")
-    if hint.edit is None or first is None or not numpy or Version(numpy) < Version("2"):
-        return hint
-    if Version(change.version) > Version(first):
-        return hint
-    separator = "\n" if hint.edit.file == "requirements.txt" else ", "
-    quote = "" if hint.edit.file == "requirements.txt" else '"'
-    after = f"{hint.edit.after}{separator}{quote}numpy<2{quote}"
-    if hint.edit.before is None and quote:
-        return hint
-    return Hint(title=f"{hint.title}, and the numpy<2 that it needs",
-                edit=Edit(file=hint.edit.file, before=hint.edit.before, after=after))  # fmt: skip
+    if first is None or not numpy or Version(numpy) < Version("2"):
+        return ()
+    return () if Version(change.version) > Version(first) else ("numpy<2",)

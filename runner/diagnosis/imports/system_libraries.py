@@ -17,7 +17,7 @@ def system_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     hints = [Hint(title=known.instead)]
     if known.wheel:
         title = f"ask for {known.wheel}, which brings an {known.thing}"
-        hints.insert(0, case.declare_hint(known.wheel, title))
+        hints.insert(0, case.declare_hint(title, known.wheel))
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,

@@ -160,13 +160,15 @@ async def test_a_wheel_for_another_machine_or_python_is_told(name: str, tmp_path
 def test_opencv_is_to_be_exchanged_where_it_is_declared() -> None:
     case = a_case()
     case.bundle_dependencies = ("numpy", "opencv-python>=4.8")
+    case.pyproject = '[project]\ndependencies = ["numpy", "opencv-python>=4.8"]\n'
     message = "libGL.so.1: cannot open shared object file: No such file or directory"
     file = "/venv/lib/python3.11/site-packages/cv2/__init__.py"
     finding = found(message, file=file, case=case)
     assert finding.hints[-1].edit == Edit(
-        file="pyproject.toml", before="opencv-python>=4.8", after="opencv-python-headless>=4.8"
+        file="pyproject.toml", before='"opencv-python>=4.8"', after='"opencv-python-headless>=4.8"'
     )
     case.bundle_dependencies = ("opencv-contrib-python",)
+    case.bundle_files = ("requirements.txt", "wire.py")
     finding = found(message, file=file, case=case)
     assert finding.hints[-1].edit is not None
     assert finding.hints[-1].edit.after == "opencv-contrib-python-headless"

@@ -14,6 +14,7 @@ from runner.diagnosis.knowledge.package_changes import PackageChange, gone_argum
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
 from runner.events import Phase
+from runner.toml import tomllib
 
 NUMPY_2 = """
 class ndarray: pass
@@ -63,6 +64,47 @@ def test_a_release_from_before_numpy_2_is_asked_for_with_numpy_1() -> None:
         case.installed = [f"numpy-{numpy}.dist-info", "scikit_learn-1.9.1.dist-info"]
         edit = bound_hints(case, old, "ask")[0].edit
         assert edit is not None and edit.after == after
+
+
+SETUPTOOLS = """\
+[project]
+name = "model"
+dynamic = ["version", "dependencies"]
+
+[tool.setuptools.dynamic]
+version = {attr = "model.__version__"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("declares", "file", "before", "after"),
+    [
+        ('[project]\nname = "m"\n', "pyproject.toml", "[project]",
+         '[project]\ndependencies = ["scikit-learn<1.2", "numpy<2"]'),
+        ('[project]\ndependencies = [\n    "scikit-learn",\n]\n', "pyproject.toml",
+         '"scikit-learn"', '"scikit-learn>=1.1,<1.2", "numpy<2"'),
+        ('[project]\ndependencies = [\n    "six",\n]\n', "pyproject.toml", "dependencies = [",
+         'dependencies = [\n    "scikit-learn<1.2", "numpy<2",'),
+        (f'{SETUPTOOLS}dependencies = {{file = ["needs.txt"]}}\n', "needs.txt", None,
+         "scikit-learn<1.2\nnumpy<2"),
+        (f'{SETUPTOOLS}dependencies = {{file = ["a.txt", "b.txt"]}}\n', None, None, None),
+    ],
+)  # fmt: skip
+def test_a_release_is_asked_for_where_the_bundle_declares_its_own(
+    declares: str, file: str | None, before: str | None, after: str | None
+) -> None:
+    case = Case()
+    case.pyproject, case.bundle_files = declares, ("pyproject.toml",)
+    case.bundle_dependencies = ("scikit-learn",) if '"scikit-learn"' in declares else ()
+    case.installed = ("numpy-2.4.6.dist-info", "scikit_learn-1.9.1.dist-info")
+    hint = bound_hints(case, PackageChange("scikit-learn", "1.2"), "ask")[0]
+    if file is None or after is None:
+        assert (hint.edit, hint.command) == (None, None)
+        assert hint.title == "ask, and the numpy<2 that it needs: scikit-learn<1.2, numpy<2"
+    else:
+        assert hint.edit == Edit(file=file, before=before, after=after)
+        if file == "pyproject.toml":
+            tomllib.loads(hint.edit.apply(declares))
 
 
 @pytest.fixture
