@@ -124,19 +124,19 @@ def check_task(task: Task) -> Task:
     if task.function is not None and not isinstance(task.function, str):
         raise params_invalid(
             f"the function is {_kind(task.function)}, not a string",
-            Hint(title='pass its name as the bundle declares it, such as function="aggregate"'),
+            Hint('pass its name as the bundle declares it, such as function="aggregate"'),
         )
     seed, params = task.seed, task.params
     if type(seed) is not int:
         integer = None if isinstance(seed, bool) else _integer(seed)
         if integer is None:
-            hint = Hint(title=f"pass an integer, such as seed={_near_seed(seed)}")
+            hint = Hint(f"pass an integer, such as seed={_near_seed(seed)}")
             problem = f"the seed is {seed!r}, {_kind(seed)}, not an integer"
             raise params_invalid(problem, hint)
         seed = integer
     if not 0 <= seed <= MAX_SEED:
         shown = seed if abs(seed) <= 10 * MAX_SEED else _kind_of_number(seed)
-        hint = Hint(title="pass a seed within that, such as seed % 2**64")
+        hint = Hint("pass a seed within that, such as seed % 2**64")
         raise params_invalid(f"the seed is {shown}; seeds are 0 .. 2**64-1", hint)
     if not isinstance(params, _OBJECTS):
         raise params_invalid(f"the parameters are {_kind(params)}, not an object")
@@ -150,7 +150,7 @@ def check_task(task: Task) -> Task:
 
 
 _CALL = Hint(
-    title="pass parameters as a dict of what JSON can say, and an integer as the seed:"
+    "pass parameters as a dict of what JSON can say, and an integer as the seed:"
     ' runner.execute(bundle, "baseline", {"beta": 0.3}, seed=1)'
 )
 
@@ -170,7 +170,7 @@ def params_invalid(summary: str, *hints: Hint) -> Failure:
 
 
 _INPUTS = Hint(
-    title="pass inputs as a dict of buffers by name, and all else as parameters:"
+    "pass inputs as a dict of buffers by name, and all else as parameters:"
     ' runner.execute(bundle, params={"beta": 0.3}, inputs={"table": array})'
 )
 
@@ -182,10 +182,10 @@ def _check_inputs(task: Task) -> None:
         if not isinstance(name, str):
             raise params_invalid(
                 f"an input has the name {name!r}, which is not a string",
-                Hint(title=f"make it a string, such as {str(name)!r}"),
+                Hint(f"make it a string, such as {str(name)!r}"),
             )
         if name in task.params:
-            hint = Hint(title="give one of the two another name: a task finds both in its params")
+            hint = Hint("give one of the two another name: a task finds both in its params")
             raise params_invalid(f"{name!r} is both a parameter and an input", hint)
         if isinstance(value, Mapping) and not value:
             raise params_invalid(f"the input {name!r} is an empty mapping", _INPUTS)
@@ -207,10 +207,10 @@ def _check_inputs(task: Task) -> None:
 
 def _input_advice(value: object) -> Hint:
     if isinstance(value, str):
-        return Hint(title="pass its .encode(), or the string itself as a parameter")
+        return Hint("pass its .encode(), or the string itself as a parameter")
     if hasattr(value, "add_done_callback"):
         return Hint(
-            title="pass its result(); on Dask also a future of the client's, or of"
+            "pass its result(); on Dask also a future of the client's, or of"
             " runner.dask.submit(..., keep=True)"
         )
     return _INPUTS
@@ -275,7 +275,7 @@ def _check_json(params: object) -> bool:
         if isinstance(value, _OBJECTS):
             for key, item in value.items():
                 if not isinstance(key, str):
-                    hint = Hint(title=f"make it a string, such as {str(key)!r}: JSON has no others")
+                    hint = Hint(f"make it a string, such as {str(key)!r}: JSON has no others")
                     problem = f"{where} has the key {key!r}, which is not a string"
                     raise params_invalid(problem, hint)
                 inner.append((item, f"{where}[{key!r}]", above))
@@ -294,15 +294,14 @@ def _check_json(params: object) -> bool:
 def _check_digits(value: int, where: str) -> None:
     limit = getattr(sys, "get_int_max_str_digits", lambda: 0)()
     if abs(value) >= 10 ** min(limit or MAX_DIGITS, MAX_DIGITS):
-        hint = Hint(title="pass it as a string, and let the bundle's code convert it")
+        hint = Hint("pass it as a string, and let the bundle's code convert it")
         raise params_invalid(f"{where} is {_kind_of_number(value)}, which cannot be sent", hint)
 
 
 def _check_finite(value: float, where: str) -> None:
     if not math.isfinite(value):
         hint = Hint(
-            title="pass None, or a string that the bundle's code knows, such as"
-            f" {str(float(value))!r}"
+            f"pass None, or a string that the bundle's code knows, such as {str(float(value))!r}"
         )
         raise params_invalid(f"{where} is {float(value)}, which JSON cannot say", hint)
 
@@ -374,7 +373,7 @@ _INSTEAD = (
 def _advice(value: object) -> Hint:
     for attribute, instead in _INSTEAD:
         if hasattr(type(value), attribute):
-            return Hint(title=f"pass {instead}")
+            return Hint(f"pass {instead}")
     return _CALL
 
 

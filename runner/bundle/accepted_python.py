@@ -160,7 +160,7 @@ def _requires_python(pyproject: Pyproject) -> PythonRequirement:
     line = pyproject.line("project", "requires-python")
     meant = _meant(line or "")
     hint = Hint(
-        title="say which Pythons it is for, as in",
+        "say which Pythons it is for, as in",
         edit=Edit(file=PYPROJECT, before=line, after=f'requires-python = "{meant}"'),
     )
     try:
@@ -206,7 +206,7 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
         return invalid(
             f"{error} is not a Python version",
             "It takes a version such as 3.12, or a specifier such as >=3.11.",
-            Hint(title="name a version", edit=Edit(file=file, before=error.line, after="3.12")),
+            Hint("name a version", edit=Edit(file=file, before=error.line, after="3.12")),
         )
     number = re.search(r"\d+(?:\.\d+)*", error.other)
     version = number.group() if number else "3.12"
@@ -215,10 +215,7 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
         f"{error} asks for another Python than CPython, which a bundle cannot",
         "A bundle says which versions it accepts. Which Python of such a version it is, CPython or"
         " another, is its caller's choice.",
-        Hint(
-            title="name the version alone",
-            edit=Edit(file=file, before=error.line, after=version),
-        ),
+        Hint("name the version alone", edit=Edit(file=file, before=error.line, after=version)),
         by_hand("and choose that Python where it is run", command),
     )
 
@@ -226,14 +223,14 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
 def _clash(declared: PythonRequirement, pin: PythonRequirement) -> Exception:
     file = (pin.at or "").partition(":")[0]
     version = lowest_minor(declared.specifier)
-    hints = [Hint(title=f"see which of {pin.at} and {declared.at} is right")]
+    hints = [Hint(f"see which of {pin.at} and {declared.at} is right")]
     if version is not None:
         edit = Edit(file=file, before=pin.line, after=version)
-        hints = [Hint(title="pin one that requires-python accepts", edit=edit)]
+        hints = [Hint("pin one that requires-python accepts", edit=edit)]
     pinned = lowest_minor(pin.specifier)
     if pinned is not None:
         edit = Edit(file=PYPROJECT, before=declared.line, after=f'requires-python = ">={pinned}"')
-        hints.append(Hint(title=f"or, if the code runs on {pinned} too, say so", edit=edit))
+        hints.append(Hint(f"or, if the code runs on {pinned} too, say so", edit=edit))
     return invalid(
         f"{pin.at} asks for Python {pin.line}, and {declared.at} for {declared.text}",
         "No Python is both, so there is none to run the bundle with.",

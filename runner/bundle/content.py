@@ -186,16 +186,16 @@ class _Walk(Struct, frozen=True):
                 raise invalid(
                     f"{name} is a link to the folder {target}, outside of the bundle",
                     "A bundle is sent to workers as a folder: what it links to would be missing.",
-                    Hint(title=f"put what {name} links to into the bundle"),
+                    Hint(f"put what {name} links to into the bundle"),
                 )
         elif not is_file and not entry.is_symlink():
             raise invalid(
                 f"{name} is neither a file nor a folder",
                 "A bundle holds files, folders and links; a socket, pipe or device cannot be sent"
                 " to a worker.",
-                Hint(title=f"take {name} out of the bundle"),
+                Hint(f"take {name} out of the bundle"),
                 Hint(
-                    title="or exclude it",
+                    "or exclude it",
                     edit=PyprojectText.of(_pyproject(self.root)).with_item(
                         "tool.modelops", "exclude", name
                     ),

@@ -45,7 +45,7 @@ def read_defaults(pyproject: Pyproject) -> Defaults:
             raise invalid(
                 f"{at(key)}: [tool.modelops] has no setting {key!r}",
                 f"It takes {', '.join(_KEYS)}.",
-                _renamed(pyproject.text, key, close[0]) if close else Hint(title=f"remove {key!r}"),
+                _renamed(pyproject.text, key, close[0]) if close else Hint(f"remove {key!r}"),
             )
     found: dict[str, Any] = {}
     for key, setting in _SETTINGS.items():
@@ -56,7 +56,7 @@ def read_defaults(pyproject: Pyproject) -> Defaults:
             raise invalid(
                 f"{at(key)}: [tool.modelops] {key} is {modelops[key]!r}, not {setting.wanted}",
                 "",
-                Hint(title=f"make {key} {setting.wanted}", edit=edit),
+                Hint(f"make {key} {setting.wanted}", edit=edit),
             )
         found[key.replace("-", "_")] = value
     for pattern in found.pop("exclude", ()):
@@ -64,7 +64,7 @@ def read_defaults(pyproject: Pyproject) -> Defaults:
             raise invalid(
                 f"{at('exclude')}: [tool.modelops] exclude: {pattern!r} {problem}",
                 "",
-                Hint(title='write patterns as in a .gitignore: exclude = ["*.log", "out/"]'),
+                Hint('write patterns as in a .gitignore: exclude = ["*.log", "out/"]'),
             )
     return Defaults(**found)
 
@@ -74,7 +74,7 @@ def _renamed(text: str, key: str, meant: str) -> Hint:
     edit = None
     if len(lines) == 1:
         edit = Edit(file=PYPROJECT, before=lines[0], after=lines[0].replace(key, meant, 1))
-    return Hint(title=f"did you mean {meant!r}?", edit=edit)
+    return Hint(f"did you mean {meant!r}?", edit=edit)
 
 
 def read_size(value: object) -> int | None:

@@ -33,7 +33,7 @@ def check_no_code_is_excluded(
                 f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
                 "What is excluded is not content of the bundle: results would be kept, and"
                 " environments used, whose code has changed since.",
-                Hint(title=f"let the patterns match data alone, or remove {pattern!r}"),
+                Hint(f"let the patterns match data alone, or remove {pattern!r}"),
             )
 
 

@@ -30,11 +30,11 @@ def merge_conflict(name: str, number: int, folder: Path | None = None) -> Failur
 
     :param folder: the bundle's, where the file can be made anew.
     """
-    hint = Hint(title=f"keep one of the two in {name}, and take the marks out")
+    hint = Hint(f"keep one of the two in {name}, and take the marks out")
     if folder is not None:
         where = shlex.quote(str(folder))
         take = f"cd {where} && git checkout --ours {name} && uv lock"
-        hint = Hint(title="take one side and let uv lock what is missing", command=take)
+        hint = Hint("take one side and let uv lock what is missing", command=take)
     return invalid(
         f"{name}:{number} has a merge conflict that was not settled",
         "Git could not bring two changes together, and left both with the marks <<<<<<<, ======="
@@ -49,5 +49,5 @@ def unreadable(name: str, error: OSError) -> Failure:
     return invalid(
         f"{name} cannot be read: {error.strerror}",
         "Every file of a bundle is part of what identifies it, so each must be readable.",
-        Hint(title=f"make {name} readable, or take it out of the bundle"),
+        Hint(f"make {name} readable, or take it out of the bundle"),
     )

@@ -31,7 +31,7 @@ def has_file(folder: Path, name: str) -> bool:
     raise invalid(
         f"{name} is {what}",
         f"What is named {name} is read as the bundle's metadata.",
-        Hint(title=f"make {name} a file, or give it another name"),
+        Hint(f"make {name} a file, or give it another name"),
     )
 
 
@@ -61,7 +61,7 @@ def read_text(folder: Path, name: str) -> str:
         raise invalid(
             f"{name} is larger than {MAX_BYTES >> 20} MiB",
             "Metadata is read as a whole.",
-            Hint(title=f"see whether {name} is what it should be"),
+            Hint(f"see whether {name} is what it should be"),
         )
     try:
         return data.decode("utf-8-sig")
@@ -73,7 +73,7 @@ def read_text(folder: Path, name: str) -> str:
             "Metadata is text in UTF-8."
             + (" This is UTF-16, which PowerShell's > writes." if utf16 else ""),
             Hint(
-                title=f"save {name} as UTF-8",
+                f"save {name} as UTF-8",
                 command=as_utf_8(str(folder / name), "UTF-16") if utf16 else None,
             ),
         ) from error

@@ -54,9 +54,9 @@ def folder_of(path: Path) -> Path:
     if not is_folder:
         raise not_found(
             f"{path} is a file, not a bundle's folder",
-            Hint(title="unpack it into a folder, and name that")
+            Hint("unpack it into a folder, and name that")
             if folder.suffix in _ARCHIVES
-            else Hint(title="name its folder", command=exec_command(path.parent)),
+            else Hint("name its folder", command=exec_command(path.parent)),
         )
     return folder.resolve()
 
@@ -91,6 +91,6 @@ def _near(folder: Path) -> list[Hint]:
     for close in difflib.get_close_matches(wrong.name, names, n=1):
         meant = wrong.parent / close / folder.relative_to(wrong)
         if meant.is_dir():
-            return [Hint(title=f"did you mean {meant}?", command=exec_command(meant))]
+            return [Hint(f"did you mean {meant}?", command=exec_command(meant))]
     command = f"ls {shlex.quote(str(wrong.parent))}"
     return [by_hand("see what is there", command)]

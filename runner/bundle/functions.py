@@ -60,7 +60,7 @@ def _ambiguous(bundle: Bundle) -> Exception:
             f" --function {shlex.quote(bundle.claims[0])}",
         ),
         Hint(
-            title="or keep one entry point, and name the others in"
+            "or keep one entry point, and name the others in"
             ' [tool.modelops] functions = {aggregate = "model.py:aggregate"}'
         ),
     )
@@ -80,13 +80,12 @@ def _not_there(bundle: Bundle, name: str) -> Exception:
         f"{listed} Functions are named in pyproject.toml: in [tool.modelops] functions, or as entry"
         ' points of the group "modelops.wire".',
         Hint(
-            title=f"ask for {near[0]}",
+            f"ask for {near[0]}",
             command=f"modelops-runner exec {shlex.quote(str(bundle.path))}"
             f" --function {shlex.quote(near[0])}",
         )
         if near
         else Hint(
-            title="name it in pyproject.toml:"
-            f' [tool.modelops] functions = {{{name} = "model.py:{name}"}}'
+            f'name it in pyproject.toml: [tool.modelops] functions = {{{name} = "model.py:{name}"}}'
         ),
     )

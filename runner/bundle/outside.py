@@ -164,7 +164,7 @@ def _check_place(folder: Path, text: str, at: str, shown: str | None = None) -> 
         return
     shown = shown or text.strip()
     raise invalid(
-        f"{at}: {shown} is outside of the bundle", _WHY, Hint(title=f"move {shown} into the bundle")
+        f"{at}: {shown} is outside of the bundle", _WHY, Hint(f"move {shown} into the bundle")
     )
 
 
@@ -182,9 +182,9 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
     shown = _REST.sub("", text.strip()).strip()
     if outside:
         what = f"{name} comes from {shown}" if name else f"{shown} is"
-        hints = [Hint(title=f"move {shown} into the bundle, or depend on a release of {name}")]
+        hints = [Hint(f"move {shown} into the bundle, or depend on a release of {name}")]
         if name is None:
-            hints = [Hint(title=f"move {shown} into the bundle")]
+            hints = [Hint(f"move {shown} into the bundle")]
         if is_folder:
             hints.append(_build_wheel(folder, str(target)))
         comma = "," if name else ""
@@ -196,7 +196,7 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
             "Where the bundle is copied to, to be built or to another worker, the path leads to"
             " another folder or to none.",
             Hint(
-                title="write it relative to the bundle",
+                "write it relative to the bundle",
                 edit=Edit(file=at.partition(":")[0], before=shown, after=f"./{relative}"),
             ),
         )
@@ -278,7 +278,7 @@ def _check_workspace(
 
 
 def _from_workspace(folder: Path, name: str, at: str, workspace: _Workspace | None) -> Exception:
-    hints = [Hint(title=f"move {name} into the bundle, or depend on a release of it")]
+    hints = [Hint(f"move {name} into the bundle, or depend on a release of it")]
     if workspace is None:
         where = "a uv workspace, and no folder above the bundle is the root of one"
     else:
@@ -288,7 +288,7 @@ def _from_workspace(folder: Path, name: str, at: str, workspace: _Workspace | No
             wheels = shlex.quote(str(folder / "wheels"))
             hints.append(
                 Hint(
-                    title="or build a wheel of it into the bundle, and name that file:"
+                    "or build a wheel of it into the bundle, and name that file:"
                     f' {name} = {{ path = "wheels/..." }} in [tool.uv.sources]',
                     command=f"uv build --wheel {shlex.quote(str(member))} --out-dir {wheels}",
                 )

@@ -53,7 +53,7 @@ def project_name(pyproject: Pyproject) -> str:
             f"{at}: {name!r} is not a name for a project",
             "Names are letters, digits, '.', '-' and '_', with a letter or digit at both ends"
             " (PEP 508).",
-            Hint(title="choose another name", edit=edit),
+            Hint("choose another name", edit=edit),
         )
     return name
 
@@ -77,7 +77,7 @@ def _check_keys(pyproject: Pyproject) -> None:
             f"{pyproject.at('project', key)}: [project] takes no key {key!r}; {meant!r} is one",
             "The keys of [project] are those of PEP 621; another one is passed over by whatever"
             " reads it.",
-            Hint(title=f"did you mean {meant!r}?", edit=edit),
+            Hint(f"did you mean {meant!r}?", edit=edit),
         )
 
 
@@ -92,7 +92,7 @@ def check_shapes(pyproject: Pyproject) -> None:
         return invalid(
             f"{pyproject.at('project', key)}: {key} is not a {wanted}",
             "The tables and types of [project] are those of PEP 621.",
-            Hint(title=f"make {key} a {wanted}"),
+            Hint(f"make {key} a {wanted}"),
         )
 
     _check_keys(pyproject)
@@ -117,7 +117,7 @@ def check_shapes(pyproject: Pyproject) -> None:
             f"{at}: the entry points' group modelops.wire lacks its quotes",
             "Without them, TOML takes it for a table wire within a table modelops.",
             Hint(
-                title="quote it",
+                "quote it",
                 edit=Edit(
                     file=PYPROJECT,
                     before="[project.entry-points.modelops.wire]",
@@ -164,7 +164,7 @@ def _as_list(pyproject: Pyproject, written: object) -> Hint:
 
         found = [f"{name}{pep440(version) or ''}" for name, version in written.items()]
         edit = there.as_list("project", "dependencies", found)
-    return Hint(title=f"write them so: dependencies = {json.dumps(found)}", edit=edit)
+    return Hint(f"write them so: dependencies = {json.dumps(found)}", edit=edit)
 
 
 def _check_is_another(requirement: Requirement, pyproject: Pyproject, at: str) -> None:
@@ -187,14 +187,14 @@ def _check_is_another(requirement: Requirement, pyproject: Pyproject, at: str) -
         f" that name is the project itself: the package {requirement.name} of the index would not"
         " be installed.",
         Hint(
-            title="give the bundle another name, if that package is meant",
+            "give the bundle another name, if that package is meant",
             edit=Edit(
                 file=PYPROJECT,
                 before=before,
                 after=before.replace(name, f"{name}-model") if before else f'name = "{name}-model"',
             ),
         ),
-        Hint(title=f"or take {requirement} out of the dependencies"),
+        Hint(f"or take {requirement} out of the dependencies"),
     )
 
 
@@ -214,14 +214,14 @@ def _check_is_no_relative_path(requirement: Requirement, at: str, pyproject: Pyp
         raise invalid(
             f"{at}: {requirement} is no version of {requirement.name}, but a path",
             "@ stands before a URL; before a version, == does (PEP 508).",
-            Hint(title=f"did you mean {asked}?", edit=next(edits, None)),
+            Hint(f"did you mean {asked}?", edit=next(edits, None)),
         )
     raise invalid(
         f"{at}: {requirement.name} comes from {path}, and [project] dependencies take no relative"
         " path",
         "They take names with versions, or whole URLs (PEP 508).",
         Hint(
-            title=f'write "{requirement.name}" there, and where it is in [tool.uv.sources]',
+            f'write "{requirement.name}" there, and where it is in [tool.uv.sources]',
             edit=pyproject.edits.setting("tool.uv.sources", requirement.name, {"path": path}),
             by="person",
         ),

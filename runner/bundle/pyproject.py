@@ -59,7 +59,7 @@ class Pyproject(Struct, frozen=True):
                 raise invalid(
                     f"{self.at(above, key)}: [{here}] is not a table",
                     f"It is {value!r}.",
-                    Hint(title=f"begin the table with a line [{here}]"),
+                    Hint(f"begin the table with a line [{here}]"),
                 )
             found, above = value, here
         return found
@@ -144,13 +144,13 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
         raise invalid(
             f"{at} is not TOML: {message}",
             f"The line is: {line.strip()[:160]}",
-            Hint(title=hint, edit=edit),
+            Hint(hint, edit=edit),
         ) from error
     except (ValueError, RecursionError) as error:
         raise invalid(
             f"{name} cannot be read as TOML: {error}",
             "A number has thousands of digits, or values are nested thousands deep.",
-            Hint(title=f"see whether {name} is what it should be"),
+            Hint(f"see whether {name} is what it should be"),
         ) from error
 
 

@@ -142,7 +142,7 @@ def _no_bundle(folder: Path) -> Exception:
         return _not_yet(folder, foreign)
     hint = _init(folder, f"write a {PYPROJECT}, and a wire.py where there is none")
     if below:
-        hint = Hint(title="name the bundle in it", command=exec_command(below[0]))
+        hint = Hint("name the bundle in it", command=exec_command(below[0]))
     return not_found(
         f"{folder} is not a bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint
     )
@@ -176,4 +176,4 @@ def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
 
 
 def _init(folder: Path, title: str) -> Hint:
-    return Hint(title=title, command=f"modelops-runner init {shlex.quote(str(folder))}")
+    return Hint(title, command=f"modelops-runner init {shlex.quote(str(folder))}")

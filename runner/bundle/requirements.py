@@ -64,7 +64,7 @@ def _not_a_url(found: re.Match[str], requirement: str, at: str, pyproject: str |
     return invalid(
         f"{at}: {requirement!r} is not a URL",
         "git takes HOST:PATH for a repository; requirements have its URL, after git+ (PEP 508).",
-        Hint(title=f"did you mean {meant}?", edit=_written(requirement, meant, pyproject)),
+        Hint(f"did you mean {meant}?", edit=_written(requirement, meant, pyproject)),
     )
 
 
@@ -104,11 +104,11 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
     """The edit that corrects a slip of the pen, where it is one."""
     from runner.bundle.foreign.versions import pep440  # nothing right needs it
 
-    plain = Hint(title=f"correct it at {at}")
+    plain = Hint(f"correct it at {at}")
     if comment := _OTHER_COMMENT.fullmatch(requirement):
         after = f"{comment[1].rstrip()}  # {comment[2]}"
         commented = Edit(file=REQUIREMENTS, before=requirement, after=after)
-        return Hint(title="begin a comment with #", edit=commented if pyproject is None else None)
+        return Hint("begin a comment with #", edit=commented if pyproject is None else None)
     if imported := _OF_PYTHON.fullmatch(requirement):
         # Imported here: it has a table of a thousand modules.
         from runner.diagnosis.knowledge.distribution_names import distribution_named
@@ -116,9 +116,9 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
         module = (imported[1] or imported[2]).partition(".")[0]
         if module in sys.stdlib_module_names:
             title = f"take it out: {module} comes with Python"
-            return Hint(title=title, edit=_written(requirement, "", pyproject))
+            return Hint(title, edit=_written(requirement, "", pyproject))
         name = distribution_named(module)
-        return Hint(title=f"did you mean {name}?", edit=_written(requirement, name, pyproject))
+        return Hint(f"did you mean {name}?", edit=_written(requirement, name, pyproject))
     asked = _OF_SHELL.sub("", requirement, 1)
     if _SEVERAL.fullmatch(asked):
         return _one_each(re.split(r"\s*,\s*|\s+", asked), requirement, pyproject)
@@ -135,7 +135,7 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
             Requirement(meant)
         except (InvalidRequirement, RecursionError):
             continue
-        return Hint(title=f"did you mean {meant}?", edit=_written(requirement, meant, pyproject))
+        return Hint(f"did you mean {meant}?", edit=_written(requirement, meant, pyproject))
     return plain
 
 
@@ -157,10 +157,10 @@ def _one_each(names: list[str], requirement: str, pyproject: str | None) -> Hint
     title = "write each by itself"
     if pyproject is None:
         edit = Edit(file=REQUIREMENTS, before=requirement, after="\n".join(names))
-        return Hint(title=title, edit=edit)
+        return Hint(title, edit=edit)
     before, after = f'"{requirement}"', ", ".join(f'"{name}"' for name in names)
     once = pyproject.count(before) == 1
-    return Hint(title=title, edit=Edit("pyproject.toml", after, before) if once else None)
+    return Hint(title, edit=Edit("pyproject.toml", after, before) if once else None)
 
 
 def requirement_lines(text: str) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _functions(folder: Path, pyproject: Pyproject) -> dict[str, str]:
         raise invalid(
             f"{at}: [tool.modelops] functions is {functions!r}, not a table",
             "It has the bundle's further functions by their names.",
-            Hint(title='write it so: functions = {aggregate = "model.py:aggregate"}'),
+            Hint('write it so: functions = {aggregate = "model.py:aggregate"}'),
         )
     return {name: _checked(folder, spec, at) for name, spec in functions.items()}
 
@@ -164,8 +164,8 @@ def _rewritten(text: str) -> Hint:
         there = None
     if isinstance(there, dict) and without_commas != text:
         title, after = "JSON has no comma after the last of its members", without_commas
-        return Hint(title=title, edit=Edit(file=MANIFEST, before=text.strip(), after=after.strip()))
-    return Hint(title='name the function in it: {"wire": "wire.py:wire"}')
+        return Hint(title, edit=Edit(file=MANIFEST, before=text.strip(), after=after.strip()))
+    return Hint('name the function in it: {"wire": "wire.py:wire"}')
 
 
 def _with_colon(folder: Path, spec: object, at: str) -> Hint:
@@ -173,9 +173,9 @@ def _with_colon(folder: Path, spec: object, at: str) -> Hint:
     module, _, function = str(spec).rpartition(".")
     file = f"{module.replace('.', '/')}.py"
     if not (function.isidentifier() and module and (folder / file).is_file()):
-        return Hint(title='write it so, as in "wire.py:wire"')
+        return Hint('write it so, as in "wire.py:wire"')
     edit = Edit(file=at.partition(":")[0], before=f'"{spec}"', after=f'"{module}:{function}"')
-    return Hint(title=f"did you mean {module}:{function}?", edit=edit)
+    return Hint(f"did you mean {module}:{function}?", edit=edit)
 
 
 def _checked(folder: Path, spec: object, at: str) -> str:
@@ -192,7 +192,7 @@ def _checked(folder: Path, spec: object, at: str) -> str:
         raise invalid(
             f"{at}: {module} lies outside of the bundle",
             "A bundle is sent to workers as a folder: what is outside of it is not there.",
-            Hint(title="move the file into the bundle"),
+            Hint("move the file into the bundle"),
         )
     return spec
 
@@ -207,17 +207,16 @@ def _not_declared(folder: Path, text: str, scripts: object) -> Exception:
     found = functions_of_three(folder)
     model = _runs_model(folder, scripts, bool(found))
     title = "or add a wire.py" if model or found else "add a wire.py"
-    add = Hint(title=title, edit=Edit(file="wire.py", after=EXAMPLE))
+    add = Hint(title, edit=Edit(file="wire.py", after=EXAMPLE))
     if found:
         name = Hint(
-            title=f"name {found[0]}, which takes three arguments as a wire function does",
+            f"name {found[0]}, which takes three arguments as a wire function does",
             edit=name_wire(text, found[0]),
         )
         hints = [*model, name, add]
     else:
         name = Hint(
-            title="or name a function that is there already, as in"
-            ' [tool.modelops] wire = "model.py:run"'
+            'or name a function that is there already, as in [tool.modelops] wire = "model.py:run"'
         )
         hints = [*model, add, name]
     return Failure.of(Phase.BUNDLE, Code.WIRE_NOT_DECLARED, summary, missing, *hints)
@@ -243,7 +242,7 @@ def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:
         choice = f"{', '.join(names[:-1])} or {names[-1]}"
         return [
             Hint(
-                title=f"write a wire.py that runs the model: {choice}",
+                f"write a wire.py that runs the model: {choice}",
                 command=f"modelops-runner init {place} --model {shlex.quote(names[0])}",
                 by="person",
             )

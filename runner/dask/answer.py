@@ -106,7 +106,7 @@ def answer(result: Result, shared: Path | None) -> Answer:
                 phase=Phase.EXECUTE,
                 code=Code.DISK_FULL if error.errno in _FULL else Code.RESULT_INVALID,
                 summary=f"large outputs cannot be put into {shared}: {error.strerror}",
-                hints=[Hint(title="give the worker room there, and leave to write")],
+                hints=[Hint("give the worker room there, and leave to write")],
             )
         ) from error
     return Answer(result.without_outputs(large), kept)
@@ -122,7 +122,7 @@ def _kept(name: str, file: Path) -> memoryview:
             lost(
                 f"the output {name!r} is in {file}, which cannot be read here: {error.strerror}",
                 "The worker put it there: the folder is one that client and workers share.",
-                Hint(title="make the folder visible here under the same path"),
+                Hint("make the folder visible here under the same path"),
             )
         ) from error
     try:

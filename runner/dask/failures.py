@@ -74,11 +74,11 @@ def other_environment(address: str, difference: str) -> Finding:
         "All tasks of a study run in one environment: the same minor version of Python, and the"
         " same versions of packages.",
         Hint(
-            title="write down which versions are installed, and give them to every worker",
+            "write down which versions are installed, and give them to every worker",
             command="modelops-runner check BUNDLE --lock-to modelops-lock.txt",
         ),
-        Hint(title="or give the bundle a uv.lock", command="uv lock"),
-        Hint(title="or install the study's Python on that worker"),
+        Hint("or give the bundle a uv.lock", command="uv lock"),
+        Hint("or install the study's Python on that worker"),
     )
 
 

@@ -27,7 +27,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     if not is_broken_pool(exception):
         return None
     stderr = case.evidence.stderr.text if case.evidence.stderr else ""
-    fewer = Hint(title="let the pool have fewer workers (max_workers=, n_jobs=), or give them less")
+    fewer = Hint("let the pool have fewer workers (max_workers=, n_jobs=), or give them less")
     if case.machine and case.machine.oom_killed:
         return Finding(
             phase=phase,
@@ -35,7 +35,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             summary=f"the kernel killed {_WORKER} {DOING[phase]}: out of memory",
             explanation="The kernel's counters show a kill for want of memory at that time. Each"
             " worker of a pool has a copy of what it is given.",
-            hints=[fewer, Hint(title="or give the worker's machine or container more memory")],
+            hints=[fewer, Hint("or give the worker's machine or container more memory")],
         )
     ends = _ENDS.search(exception.message[-1000:])
     signal_name = signal_of_fatal_error(stderr) or (ends[1] if ends else None)
@@ -67,9 +67,8 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             else "It wrote nothing of it on stderr, and the kernel's counters do not tell it here."
         )
         hints = [_WITHOUT, _LOOK]
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{_WORKER} died, and broke the pool of {place}: {said}",
         explanation=why,
         hints=hints,
@@ -77,7 +76,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
 
 
 _WITHOUT = Hint(
-    title="run one piece of its work without the pool, in the task's own process: then the report"
+    "run one piece of its work without the pool, in the task's own process: then the report"
     " says how that ends"
 )
 _LOOK = by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'")

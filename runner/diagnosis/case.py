@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import PurePath
 
@@ -86,6 +86,13 @@ class Finding(Struct, kw_only=True):
             hints=list(hints),
             retryable=retryable,
         )
+
+    @classmethod
+    def raised(
+        cls, phase: Phase, *, summary: str, explanation: str = "", hints: Sequence[Hint] = ()
+    ) -> "Finding":
+        """Make one of what the bundle's code raised, at its load or in a task."""
+        return cls.of(phase, Code.raised_in(phase), summary, explanation, *hints)
 
 
 class LfsPointer(Struct, frozen=True):
@@ -352,12 +359,12 @@ class Case:
         return by_hand("start the child by hand and see what it says", command)
 
     def build_anew(self) -> Hint:
-        return Hint(title="build the environment anew", command=self.exec_command("--fresh-venv"))
+        return Hint("build the environment anew", command=self.exec_command("--fresh-venv"))
 
     def raise_memory_limit(self, needed: int) -> Hint:
         """:param needed: the bytes that were not enough, or too many."""
         return Hint(
-            title="if it is meant to take as much, raise the limit (in the bundle's own"
+            "if it is meant to take as much, raise the limit (in the bundle's own"
             " pyproject.toml: [tool.modelops] memory-limit)",
             command=self.exec_command(f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
         )

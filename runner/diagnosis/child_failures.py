@@ -45,7 +45,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
             code=Code.SPAWN_FAILED,
             summary=f"{argv0} could not be started: {error.strerror}",
             explanation=f"{limit[0].upper()}{limit[1:]}.",
-            hints=[Hint(title="allow more, or run less at a time", command="ulimit -a")],
+            hints=[Hint("allow more, or run less at a time", command="ulimit -a")],
             retryable=True,
         )
     program = error.filename or argv0
@@ -62,7 +62,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     elif error.errno in NO_PROCESS:
         reached = process_limit(machine.limits)
         summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
-        hints = [Hint(title="run fewer children at a time"), *reached.hints]
+        hints = [Hint("run fewer children at a time"), *reached.hints]
     elif error.errno == errno.ENOEXEC:
         why = " It is not a program for this kind of machine: the cache may be shared with another."
         hints = [case.build_anew()]
@@ -132,7 +132,7 @@ def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Findi
         code=Code.PROTOCOL_UNSUPPORTED,
         summary=f"the child speaks protocol {child}, this runner {own}",
         explanation="Runner and child come from different releases of modelops-runner.",
-        hints=[Hint(title="install the same modelops-runner on both sides")],
+        hints=[Hint("install the same modelops-runner on both sides")],
     )
 
 
@@ -155,7 +155,7 @@ def violation(case: Case, phase: Phase, what: str, *, foreign: bool = False) -> 
         hint = case.look_for(f"{title} a debugger)", _ON_DESCRIPTORS)
     else:
         title = "look for code that replaces functions of the standard library (json, os, zlib);"
-        hint = Hint(title=f"{title} see a child of your own with scripts/check_child COMMAND")
+        hint = Hint(f"{title} see a child of your own with scripts/check_child COMMAND")
     return Finding(
         phase=phase,
         code=Code.PROTOCOL_VIOLATION,
@@ -196,8 +196,8 @@ def outputs_too_large(size: int, limit: int) -> Finding:
         explanation="A worker holds the outputs of a task in memory: as many bytes as the memory"
         " limit of its child; where that has none, as half of the machine's memory.",
         hints=[
-            Hint(title="write less per task, or split the task"),
-            Hint(title="if the worker has room for them, raise the memory limit (--memory-limit)"),
+            Hint("write less per task, or split the task"),
+            Hint("if the worker has room for them, raise the memory limit (--memory-limit)"),
         ],
     )
 
@@ -275,7 +275,7 @@ def remote_error(
                 summary=one_line(printable(message)),
                 explanation="Large values travel in memory or in files, and the limit holds for"
                 " both. It is the worker's own, or set by the bundle's code.",
-                hints=[Hint(title="allow larger files", command="ulimit -f unlimited")],
+                hints=[Hint("allow larger files", command="ulimit -f unlimited")],
                 retryable=False,
             )
         if number in NO_PROCESS:
@@ -287,7 +287,7 @@ def remote_error(
     if code not in _REMOTE:
         return violation(case, phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
-    hints = [Hint(title=advice)] if advice else []
+    hints = [Hint(advice)] if advice else []
     if known is Code.RESULT_INVALID:
         hints = [*bytes_hints(case, message, defined), *hints]
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
@@ -335,7 +335,7 @@ def _warmup_failed(
         code=Code.LOAD_RAISED,
         summary=one_line(printable(message)),
         explanation=_WARMUP,
-        hints=[Hint(title="correct warmup in [tool.modelops] of pyproject.toml, or take it out")],
+        hints=[Hint("correct warmup in [tool.modelops] of pyproject.toml, or take it out")],
     )
 
 
@@ -361,7 +361,7 @@ def no_process(case: Case, phase: Phase, summary: str) -> Finding:
         code=Code.SPAWN_FAILED,
         summary=f"{one_line(summary)}; {reached.what}",
         explanation=f"{reached.explanation} The task has not begun.",
-        hints=[Hint(title="run fewer children at a time"), *reached.hints],
+        hints=[Hint("run fewer children at a time"), *reached.hints],
         retryable=True,
     )
 
@@ -373,7 +373,7 @@ def params_too_large(size: int, limit: int) -> Finding:
         summary=f"the task's parameters take {size} bytes as JSON; the limit is {limit}",
         explanation="Parameters travel as one message.",
         hints=[
-            Hint(title="put the data into a file of the bundle, and pass its name"),
-            Hint(title="or, in Python, pass it as an input: execute(..., inputs={name: data})"),
+            Hint("put the data into a file of the bundle, and pass its name"),
+            Hint("or, in Python, pass it as an input: execute(..., inputs={name: data})"),
         ],
     )

@@ -62,7 +62,7 @@ def returned_finding(
     finding = raised_finding(case, Phase.EXECUTE, exception)
     root_is_known = finding.code is not Code.TASK_RAISED
     let_it_propagate = Hint(
-        title="let the exception leave the wire function (drop the try/except, or end it with"
+        "let the exception leave the wire function (drop the try/except, or end it with"
         " `raise`): the report then has the whole of it, and no caller takes it for a result",
         edit=case.line_edit(caught, f"{caught.text}\n    raise")
         if caught and (caught.text or "").endswith(":")
@@ -113,7 +113,7 @@ def exit_finding(
             explanation=f"{call} ends the whole process, and with it the child. {why}"
             + ("" if words else " It said nothing."),
             hints=[
-                Hint(title=f"take the call of {call} out" + (f" of {place}" if place else "")
+                Hint(f"take the call of {call} out" + (f" of {place}" if place else "")
                      + ", or raise another exception, so that the report can say why",
                      edit=exits_no_more(case, phase, frame))
             ],
@@ -259,7 +259,7 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
             summary=f"{where} imports {name!r} from {file}, which has no such name",
             hints=[
                 *did_you_mean(case, exception),
-                Hint(title=f"correct the name in {where}, or define {name} in {file}"),
+                Hint(f"correct the name in {where}, or define {name} in {file}"),
             ],
         )
     return Finding(
@@ -268,7 +268,7 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         summary=f"{where} could not import: {one_line(printable(exception.message), 140)}",
         explanation="The module is there and cannot be imported as it is. Why is not known beyond"
         " what it says.",
-        hints=[Hint(title=f"see {where}, and the traceback for who says it")],
+        hints=[Hint(f"see {where}, and the traceback for who says it")],
     )
 
 
@@ -294,7 +294,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         group = one_line(printable(exception.message), 100)
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
-    hints = [Hint(title=_where_to_look(leaf, frame, place) if place else _BY_HAND)]
+    hints = [Hint(_where_to_look(leaf, frame, place) if place else _BY_HAND)]
     if is_stub(frame):
         summary, hints = f"{place} calls no model yet", [stub_hint(case)]
     elif not elsewhere and (advice := common_advice(case, leaf, frame)):
@@ -319,13 +319,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation += f" In that line {one_line(printable(str(values)), 400)}."
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
-        summary=summary,
-        explanation=explanation,
-        hints=hints,
-    )
+    return Finding.raised(phase, summary=summary, explanation=explanation, hints=hints)
 
 
 def _where_to_look(exception: ExceptionInfo, frame: Frame | None, place: str) -> str:

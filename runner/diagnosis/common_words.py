@@ -226,7 +226,7 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         said = "".join(last_lines(case.evidence.stderr.text, 1))
         if _SAYS_WHY.search(said):
             said = one_line(printable(said), 200)
-            return Hint(title=f"see whether the None comes of what was said before: {said}")
+            return Hint(f"see whether the None comes of what was said before: {said}")
     if _SAYS_ONE.search(message) and (one := _one_number(case, exception, frame)) is not None:
         return one
     if (made := made_frame(exception, frame)) is not None and (
@@ -238,12 +238,12 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
     if _CHANGED.search(message):
         return _over_a_copy(case, frame)
     if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2] != "0":
-        return Hint(title=f"indices begin at 0: the last one is {int(index[2]) - 1}")
+        return Hint(f"indices begin at 0: the last one is {int(index[2]) - 1}")
     if (many := _TOO_MANY.search(message)) and int(many[1]) + 1 == int(many[2]):
-        return Hint(title="see whether its def lacks self, which a method is handed first")
+        return Hint("see whether its def lacks self, which a method is handed first")
     for words, advice, line in _ADVICE:
         if line.search(frame.text or "") and (found := words.search(message)):
-            return Hint(title=printable(advice.format(*found.groups())))
+            return Hint(printable(advice.format(*found.groups())))
     return None
 
 
@@ -258,14 +258,14 @@ def _one_number(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | No
         edit = case.line_edit(frame, after) if text.count(f"{one[0]}.") == 0 else None
         edit = edit if len(written.findall(text)) == 1 + text.startswith(f"{one[0]} =") else None
         title = f"{printable(one[0])} is an array of one number: {printable(one[0])}.item()"
-        return Hint(title=title, edit=edit)
+        return Hint(title, edit=edit)
     of_math = re.findall(r"\bmath\.(\w+)\(", text)
     if arrays and len(of_math) == 1:
         numpy = "np" if re.search(r"\bnp\.", text) else "numpy"
         its_own = _NUMPYS.get(of_math[0], of_math[0])
         after = text.replace(f"math.{of_math[0]}(", f"{numpy}.{its_own}(")
         title = f"math.{of_math[0]}() takes one number, and NumPy's own takes an array"
-        return Hint(title=title, edit=case.line_edit(frame, after) if numpy == "np" else None)
+        return Hint(title, edit=case.line_edit(frame, after) if numpy == "np" else None)
     return None
 
 
@@ -274,17 +274,17 @@ def _of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | No
     at = f"{case.place_of(made)} has {one_line(printable(made.text or ''), 120)}"
     if (name := exception.attributes.get("hides")) is not None:
         title = f"call the variable {printable(str(name))} otherwise, which hides what else has"
-        return Hint(title=f"{title} that name: {at}")
+        return Hint(f"{title} that name: {at}")
     told = re.search(r"is of text, such as '(.{1,12}?)'", str(exception.attributes.get("values")))
     if told is not None and _DECIMAL.fullmatch(told[1]):
         title = f"it has a decimal comma, as in {told[1]}: read it with decimal=','"
-        return Hint(title=title, edit=reads_with(case, made, "decimal", '","'))
+        return Hint(title, edit=reads_with(case, made, "decimal", '","'))
     if told is not None and told[1].lower() in _MISSING:
         edit = reads_with(case, made, "na_values", f'"{told[1]}"')
-        return Hint(title=f"read {printable(told[1])} as a value that is missing", edit=edit)
+        return Hint(f"read {printable(told[1])} as a value that is missing", edit=edit)
     if (name := exception.attributes.get("none")) is not None:
         title = f"see why {printable(str(name))} is None: {at}; a function without return gives"
-        return Hint(title=f"{title} None, as does what changes in place, or finds nothing")
+        return Hint(f"{title} None, as does what changes in place, or finds nothing")
     return None
 
 
@@ -299,7 +299,7 @@ def _made_whole(case: Case, frame: Frame, message: str) -> Hint | None:
     whole = f"{made}({place['count'].strip('()')})"
     after = text[: place.start("count")] + whole + text[place.end("count") :]
     title = f"hand over a whole number: {printable(whole)}"
-    return Hint(title=title, edit=case.line_edit(frame, after))
+    return Hint(title, edit=case.line_edit(frame, after))
 
 
 def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:
@@ -314,10 +314,10 @@ def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -
     after = written.sub(lambda _: made, line) if len(written.findall(line)) == 1 else line
     why = " (YAML has 1.0e-3 as a number, and 1e-3 as a text)" if "e" in text.lower() else ""
     title = printable(f"{name} is the text {text!r}: make a number of it{why}")
-    return Hint(title=title, edit=case.line_edit(frame, after))
+    return Hint(title, edit=case.line_edit(frame, after))
 
 
 def _over_a_copy(case: Case, frame: Frame) -> Hint:
     loop = _LOOP.fullmatch(frame.text or "")
     after = f"for {loop[1]} in list({loop[2]}):{loop[3]}" if loop else frame.text or ""
-    return Hint(title="go over a copy: list(...)", edit=case.line_edit(frame, after))
+    return Hint("go over a copy: list(...)", edit=case.line_edit(frame, after))

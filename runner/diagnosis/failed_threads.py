@@ -28,4 +28,4 @@ def add_failed_thread(case: Case, finding: Finding) -> None:
         f" Before that, a thread that it had started ended in {place} by {said}: what the thread"
         " was to give is missing."
     )
-    finding.hints.insert(0, Hint(title=f"see first why the thread failed in {place}: {said}"))
+    finding.hints.insert(0, Hint(f"see first why the thread failed in {place}: {said}"))

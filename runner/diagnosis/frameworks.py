@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -28,9 +27,8 @@ def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         if re.fullmatch(of, package or "") and (words := re.search(said, message)):
             found = cause(case, own[-1], words)
             if found is not None:
-                return Finding(
-                    phase=phase,
-                    code=Code.raised_in(phase),
+                return Finding.raised(
+                    phase,
                     summary=f"{case.place_of(own[-1])} {found[0]}",
                     explanation=f"{exception.type}: {one_line(printable(message), 200)}",
                     hints=[found[1]],
@@ -43,7 +41,7 @@ def _rewritten(what: str, title: str, has: str, to_be: str) -> Callable[..., _Fo
 
     def cause(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
         after = re.sub(has, to_be, frame.text or "", count=1)
-        return what, Hint(title=title, edit=case.line_edit(frame, after))
+        return what, Hint(title, edit=case.line_edit(frame, after))
 
     return cause
 
@@ -53,7 +51,7 @@ def _not_initialised(case: Case, frame: Frame, _: re.Match[str]) -> _Found | Non
         return None
     text = frame.text or ""
     return "uses a part of its base class, which was not initialised", Hint(
-        title="call super().__init__() first, in the class's __init__",
+        "call super().__init__() first, in the class's __init__",
         edit=case.line_edit(frame, f"super().__init__(); {text}") if "self" in text else None,
     )
 
@@ -69,7 +67,7 @@ def _settings(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
         first = f"from pydantic import {others}; " if others else ""
         edit = case.line_edit(frame, f"{first}from {module} import {name}")
     return f"imports {name} of pydantic, which has it no more", Hint(
-        title=f"import it from {module}, and add {package} to the dependencies", edit=edit
+        f"import it from {module}, and add {package} to the dependencies", edit=edit
     )
 
 
@@ -78,9 +76,7 @@ def _without_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     known = (r"-?\d+", "int"), (r"-?\d+\.\d*", "float"), (r"'.*'", "str"), (r"True|False", "bool")
     kind = next((kind for pattern, kind in known if re.fullmatch(pattern, value)), "...")
     return f"has a field {name} that says no type", Hint(
-        title=printable(
-            f"write {name}: {kind} = {value}; or ClassVar[{kind}], where it is no field"
-        )
+        printable(f"write {name}: {kind} = {value}; or ClassVar[{kind}], where it is no field")
     )
 
 
@@ -90,7 +86,7 @@ def _foreign_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     if frame.function == "<module>" and re.fullmatch(r"class \w+\(.*\):", text):
         edit = case.line_edit(frame, f"{text}\n    {allow}")
     return f"has a field of {printable(words[1])}, which pydantic does not know", Hint(
-        title=f"let the class take it: {allow}", edit=edit
+        f"let the class take it: {allow}", edit=edit
     )
 
 
@@ -108,7 +104,7 @@ def _no_folder(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
             f"name {top}, which has the bundle's YAML files",
         )
     return f"asks for configurations in {printable(folder)}, which is not there", Hint(
-        title=title, edit=edit
+        title, edit=edit
     )
 
 
@@ -118,11 +114,9 @@ def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     near = nearest(name[:100], stems)
     if near:
         after = re.sub(rf"(?<=['\"]){re.escape(name)}(?=['\"])", near[0], frame.text or "")
-        hint = Hint(title=f"did you mean {near[0]!r}?", edit=case.line_edit(frame, after))
+        hint = Hint(f"did you mean {near[0]!r}?", edit=case.line_edit(frame, after))
     else:
-        hint = Hint(
-            title=printable(f"put {name}.yaml into the bundle, where its configurations are")
-        )
+        hint = Hint(printable(f"put {name}.yaml into the bundle, where its configurations are"))
     return f"asks for the configuration {printable(name)!r}, which is not there", hint
 
 
@@ -132,7 +126,7 @@ def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
         rf"(?<=['\"]){re.escape(added.removeprefix('+'))}(?=['\"])", added, frame.text or ""
     )
     return f"sets {printable(named)!r}, which the configuration has not", Hint(
-        title=printable(f"add it with a plus, {added}; or correct its name"),
+        printable(f"add it with a plus, {added}; or correct its name"),
         edit=case.line_edit(frame, after),
     )
 
@@ -142,15 +136,14 @@ def _no_key(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     after = re.sub(rf"\b{re.escape(name)}\b", near, frame.text or "")
     once = len(re.findall(rf"\b{re.escape(name)}\b", frame.text or "")) == 1
     return f"reads {printable(name)!r}, which the configuration has not", Hint(
-        title=f"did you mean {printable(near)!r}?",
-        edit=case.line_edit(frame, after) if once else None,
+        f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after) if once else None
     )
 
 
 def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     name = printable(words[1])
     return f"reads {name}, which the configuration leaves open (???)", Hint(
-        title=f'give {name} a value in it, or set it from params: config.{name} = params["{name}"]'
+        f'give {name} a value in it, or set it from params: config.{name} = params["{name}"]'
     )
 
 
@@ -198,7 +191,7 @@ _CAUSES: tuple[tuple[str, str, Callable[[Case, Frame, re.Match[str]], _Found | N
         r"^`dumps_kwargs` keyword arguments are no longer supported",
         lambda case, frame, words: (
             "hands json.dumps()'s arguments to pydantic, which takes them no more",
-            Hint(title='write json.dumps(model.model_dump(mode="json"), ...), with them'),
+            Hint('write json.dumps(model.model_dump(mode="json"), ...), with them'),
         ),
     ),
     (r"hydra", r"config directory not found\.\s+Check .{0,40}'(.{1,1000})' exists", _no_folder),

@@ -48,7 +48,7 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     number = exception.attributes.get("errno")
     if _starts_process(exception):
         did, reached = "could not start another thread or process", process_limit(limits)
-        hints = [Hint(title="start fewer threads or processes at a time"), *reached.hints]
+        hints = [Hint("start fewer threads or processes at a time"), *reached.hints]
     elif number == _EMFILE:
         did, reached = "could not open another file", _open_files(limits)
         hints = reached.hints
@@ -58,9 +58,8 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     else:
         return None
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{place} {did}: {reached.what}",
         explanation=reached.explanation,
         hints=hints,
@@ -126,7 +125,7 @@ def process_limit(limits: Limits) -> Reached:
             f" {limits.group_refusals} so far.",
             [
                 Hint(
-                    title="or raise it for the container: docker run --pids-limit; in Kubernetes"
+                    "or raise it for the container: docker run --pids-limit; in Kubernetes"
                     " the node's podPidsLimit; TasksMax in systemd"
                 )
             ],
@@ -166,7 +165,7 @@ def _open_files(limits: Limits) -> Reached:
         "Sockets and pipes count too. The limit is that of each process.",
         [
             raise_hint(OPEN_FILES, 4 * most if most else 4096),
-            Hint(title="or close files as soon as they are read: with open(...) as file"),
+            Hint("or close files as soon as they are read: with open(...) as file"),
         ],
     )
 
@@ -181,7 +180,7 @@ def file_limit(limits: Limits) -> Reached:
         "The limit is the process's own: the worker's, or set by the bundle's code.",
         [
             raise_hint(FILE_SIZE),
-            Hint(title="or write less into one file"),
+            Hint("or write less into one file"),
         ],
     )
 

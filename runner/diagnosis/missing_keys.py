@@ -7,7 +7,6 @@ from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
 from runner.diagnosis.remedies import with_argument
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -62,19 +61,13 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             or _grouped_by(exception, kind)
             or [
                 Hint(
-                    title=f"see where {what} is made: {case.place_of(made)}"
+                    f"see where {what} is made: {case.place_of(made)}"
                     if made
                     else f"see where {what} is made, and {place}"
                 )
             ]
         )
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
-        summary=summary,
-        explanation=explanation,
-        hints=hints,
-    )
+    return Finding.raised(phase, summary=summary, explanation=explanation, hints=hints)
 
 
 def _alike(key: str, there: list[str]) -> list[str]:
@@ -92,10 +85,9 @@ def _byte_order_mark(
     tables = [file for file in case.bundle_files if file.endswith((".csv", ".tsv"))]
     file = tables[0] if len(tables) == 1 else "the file"
     edit = reads_with(case, made, "encoding", '"utf-8-sig"')
-    hint = Hint(title=f"open {file} with encoding='utf-8-sig'", edit=edit)
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    hint = Hint(f"open {file} with encoding='utf-8-sig'", edit=edit)
+    return Finding.raised(
+        phase,
         summary=f"{place} asks for {key!r}; the file has a byte-order mark before that name",
         explanation="A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
         " belong to the first column's name unless they are read as what they are.",
@@ -106,7 +98,7 @@ def _byte_order_mark(
 def _taken_for_boolean(case: Case, key: str) -> list[Hint]:
     files = [file for file in case.bundle_files if file.endswith((".yaml", ".yml"))]
     where = f" in {printable(files[0])}" if len(files) == 1 else ""
-    return [Hint(title=f'write "{key}" in quotes{where}: YAML takes it for true or false')]
+    return [Hint(f'write "{key}" in quotes{where}: YAML takes it for true or false')]
 
 
 def _nothing_read(case: Case, what: str) -> list[Hint]:
@@ -114,7 +106,7 @@ def _nothing_read(case: Case, what: str) -> list[Hint]:
     files = [file for file in case.bundle_files if file.endswith((".ini", ".cfg", ".conf"))]
     there = f": the bundle has {printable(', '.join(files[:3]))}" if files else ""
     title = f"see that {what} reads a file that is there, which read() does not tell{there}"
-    return [Hint(title=title)]
+    return [Hint(title)]
 
 
 def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list[Hint]:
@@ -126,7 +118,7 @@ def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list
     if len(re.findall(written, text)) == 1:
         edit = case.line_edit(frame, re.sub(written, lambda _: f"[{plain}]", text))
     way = "int(...)" if is_text else "str(...): JSON has no other keys"
-    return [Hint(title=f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
+    return [Hint(f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
 
 
 def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None:
@@ -141,13 +133,13 @@ def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None
 
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
     title = f"{printable(key)} is the name of its index: make a column of it, .reset_index()"
-    return [Hint(title=title, edit=_subscripted(case, frame, key, "reset_index()"))]
+    return [Hint(title, edit=_subscripted(case, frame, key, "reset_index()"))]
 
 
 def _of_the_posterior(case: Case, frame: Frame, key: str) -> list[Hint]:
     """PyMC and ArviZ give back groups, of which one has the parameters."""
     edit = _subscripted(case, frame, key, "posterior")
-    return [Hint(title="look for it in the group that has the parameters: .posterior", edit=edit)]
+    return [Hint("look for it in the group that has the parameters: .posterior", edit=edit)]
 
 
 def _grouped_by(exception: ExceptionInfo, kind: object) -> list[Hint]:
@@ -155,7 +147,7 @@ def _grouped_by(exception: ExceptionInfo, kind: object) -> list[Hint]:
     if kind != "column" or not inside:
         return []
     title = "if it is grouped by that column: pandas 3 leaves it out of each group; .name has it"
-    return [Hint(title=title)]
+    return [Hint(title)]
 
 
 def reads_with(case: Case, made: Frame | None, name: str, value: str) -> Edit | None:
@@ -173,7 +165,7 @@ def _read_otherwise(case: Case, made: Frame | None, key: str, there: list[str]) 
     if f" {key}" in there:
         edit = reads_with(case, made, "skipinitialspace", "True")
         title = "its names begin with a space: read it with skipinitialspace=True"
-        return [Hint(title=title, edit=edit)] if edit else []
+        return [Hint(title, edit=edit)] if edit else []
     for separator in ";\t|" if len(there) == 1 else "":
         names = [name.strip() for name in there[0].split(separator)]
         if len(names) > 1 and plain_name(key) in map(plain_name, names):
@@ -181,7 +173,7 @@ def _read_otherwise(case: Case, made: Frame | None, key: str, there: list[str]) 
                 f"read the file with the separator {separator!r} (pandas: sep=, csv: delimiter=)"
             )
             edit = reads_with(case, made, "sep", f'"{separator}"'.replace("\t", "\\t"))
-            return [Hint(title=title, edit=edit)]
+            return [Hint(title, edit=edit)]
     return []
 
 
@@ -189,7 +181,7 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
     edit, text = None, frame.text or ""
     if re.search(r"\bon=", text):
         title = f"where the two call it otherwise, say left_on= and right_on=, with {near!r} in one"
-        return Hint(title=printable(title))
+        return Hint(printable(title))
     word = re.escape(key)
     # All that is quoted, or a word of it: of pandas.DataFrame.query("gama > 1"). Or, of xarray's
     # .sel(lat=1), the argument.
@@ -203,7 +195,7 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
             after = text[: found[0].start()] + near + text[found[0].end() :]
             edit = case.line_edit(frame, after)
             break
-    return Hint(title=f"did you mean {printable(near)!r}?", edit=edit)
+    return Hint(f"did you mean {printable(near)!r}?", edit=edit)
 
 
 def _is_quoted(text: str, at: int) -> bool:

@@ -32,7 +32,7 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         library = package_of(str(exception.attributes.get("function_file")))
         hints = hints or [
             Hint(
-                title=f"leave {printable(name)} out, or ask for the {distribution_named(library)}"
+                f"leave {printable(name)} out, or ask for the {distribution_named(library)}"
                 " that takes it"
             )
             if library
@@ -57,12 +57,10 @@ def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
     edit, text = None, frame.text or ""
     written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
     if not _is_respelt(name, near):
-        return Hint(
-            title=f"there is {printable(near)}, which may do something else: see what it is"
-        )
+        return Hint(f"there is {printable(near)}, which may do something else: see what it is")
     if len(written.findall(text)) == 1:
         edit = case.line_edit(frame, written.sub(near, text))
-    return Hint(title=f"did you mean {printable(near)}?", edit=edit)
+    return Hint(f"did you mean {printable(near)}?", edit=edit)
 
 
 def _is_respelt(name: str, near: str) -> bool:
@@ -81,7 +79,7 @@ def _is_respelt(name: str, near: str) -> bool:
 def _other_parameter(case: Case, name: str, near: str | None) -> Hint:
     """The line does not write the argument: it hands a dict on, as ``**params`` does."""
     if near is None:
-        return Hint(title=f"let the function take {printable(name)}, or do not hand it over")
+        return Hint(f"let the function take {printable(name)}, or do not hand it over")
     command = case.exec_command(f"--param {shlex.quote(f'{near}=...')}", without=name)
     title = f"if it is a parameter of the task, give it as {printable(near)}"
     return by_hand(title, command)

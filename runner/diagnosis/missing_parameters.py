@@ -8,7 +8,6 @@ import msgspec
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.asked import task_info
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -76,30 +75,29 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
             number = _NUMBER.fullmatch(value)
             option = f"--param {name}={number[0] if number else '...'}"
             command = case.exec_command(option, without=name)
-            hint = Hint(title="give it as a number", command=command)
+            hint = Hint("give it as a number", command=command)
             if number is None:
                 hint = msgspec.structs.replace(hint, by="person")
         elif type(value) is float and "'float' object is not iterable" in message:
             kind = f"the number {value!r}, which is no list"
             command = case.exec_command(f"--param {name}=[{value!r}]", without=name)
-            hint = Hint(title="give it as a list", command=command)
+            hint = Hint("give it as a list", command=command)
         elif isinstance(value, float) and value.is_integer() and _SAYS_WHOLE.search(message):
             kind = f"{value!r}, which is no whole number"
             command = case.exec_command(f"--param {name}={int(value)}", without=name)
-            hint = Hint(title=f"give it as a whole number: {int(value)}", command=command)
+            hint = Hint(f"give it as a whole number: {int(value)}", command=command)
         elif isinstance(value, bool) and "'bool' object has no attribute" in message:
             kind = f"{value!r}, which is no text"
             text = shlex.quote(f'{name}="{str(value).lower()}"')
             command = case.exec_command(f"--param {text}", without=name)
-            hint = Hint(title="give it as a text, in quotes of JSON", command=command)
+            hint = Hint("give it as a text, in quotes of JSON", command=command)
         elif value is None and name in values and "NoneType" in message:
             kind = "null, which is None"
             command = case.exec_command(f"--param {name}=...", without=name)
             hint = by_hand("give it a value", command)
         if hint is not None:
-            return Finding(
-                phase=Phase.EXECUTE,
-                code=Code.raised_in(Phase.EXECUTE),
+            return Finding.raised(
+                Phase.EXECUTE,
                 summary=printable(
                     f"{case.place_of(frame)} computes with the parameter {name!r}; the task gives"
                     f" {one_line(kind, 100)}"
@@ -111,9 +109,8 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
 
 
 def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
-    return Finding(
-        phase=Phase.EXECUTE,
-        code=Code.raised_in(Phase.EXECUTE),
+    return Finding.raised(
+        Phase.EXECUTE,
         summary=f"{case.place_of(frame)} {printable(what)}; the task was not given it",
         explanation=NOT_GIVEN,
         hints=[give_parameters(case, names)],
@@ -131,7 +128,7 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
     if (dotted := _dotted(given, names)) is not None:
         option = shlex.quote(f"{names[0]}={json.dumps(dotted)}")
         title = f"{otherwise}give the task the parameter {printable(listed)} as an object of JSON"
-        return Hint(title=title, command=case.exec_command(f"--param {option}"))
+        return Hint(title, command=case.exec_command(f"--param {option}"))
     options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
     return by_hand(
         f"{otherwise}give the task the parameter {printable(listed)}", case.exec_command(options)
@@ -160,10 +157,9 @@ def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding 
     if len(there) == 1:
         name = shlex.quote(there[0])
         command = f"modelops-runner exec {case.bundle_argument()} {name}"
-        hint = Hint(title=f"ask for {printable(there[0])!r}", command=command)
-    return Finding(
-        phase=Phase.EXECUTE,
-        code=Code.raised_in(Phase.EXECUTE),
+        hint = Hint(f"ask for {printable(there[0])!r}", command=command)
+    return Finding.raised(
+        Phase.EXECUTE,
         summary=f"{case.place_of(frame)} has no entry point {printable(asked)!r}{known}",
         explanation="The wire function is given the entry point that the task is asked for with, or"
         " 'default' where that is none; [tool.modelops] entrypoint may name another.",

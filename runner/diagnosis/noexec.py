@@ -76,16 +76,15 @@ def move_hint(case: Case, noexec: Noexec) -> Hint:
     built = case.environment.path if case.environment else None
     if built is not None and path.is_relative_to(PurePath(built).parents[1]):
         return Hint(
-            title="keep the cache on a file system that may be executed from",
+            "keep the cache on a file system that may be executed from",
             command=f"export MODELOPS_CACHE_DIR={folder}/modelops-runner",
         )
     if case.bundle is not None and path.is_relative_to(case.bundle.path):
         copy = f"{folder}/{shlex.quote(PurePath(case.bundle.path).name)}"
         return Hint(
-            title="run the bundle from a file system that may be executed from",
+            "run the bundle from a file system that may be executed from",
             command=f"cp -r {case.bundle_argument()} {folder}/ && modelops-runner exec {copy}",
         )
     return Hint(
-        title="name a temporary folder that may be executed from",
-        command=f"export TMPDIR={folder}",
+        "name a temporary folder that may be executed from", command=f"export TMPDIR={folder}"
     )

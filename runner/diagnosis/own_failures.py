@@ -46,7 +46,7 @@ def cancelled(case: Case, by: str) -> Finding:
         explanation="The child and its descendants are gone, and nothing half-built is left.",
         hints=[
             Hint(
-                title="run it again: what was built before is reused",
+                "run it again: what was built before is reused",
                 command=case.exec_command() if case.bundle else None,
             )
         ],

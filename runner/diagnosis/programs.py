@@ -7,7 +7,6 @@ from pathlib import PurePath
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.script_habits import without_line
@@ -98,7 +97,7 @@ def _as_gif(case: Case, exception: ExceptionInfo) -> list[Hint]:
         return []
     after = re.sub(r"""\.(?:mp4|avi|mov|mkv|m4v|webm)(?=["'])""", ".gif", text)
     edit = case.line_edit(frame, after)
-    return [Hint(title="save a GIF, which needs no other program", edit=edit)] if edit else []
+    return [Hint("save a GIF, which needs no other program", edit=edit)] if edit else []
 
 
 def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
@@ -108,9 +107,8 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
     package = _PACKAGES.get(name)
     on_debian = f" ({package} on Debian)" if package else ""
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{_place(case, exception)} starts the program {shown}, which this worker does not"
         " have",
         explanation="It is in none of the folders of PATH, which the child has of its worker."
@@ -118,7 +116,7 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
         " them.",
         hints=[
             Hint(
-                title=f"install {shown} where the workers run{on_debian}",
+                f"install {shown} where the workers run{on_debian}",
                 command=f"apt-get install {package}" if package else None,
                 by="person" if package else UNSET,
             )
@@ -129,13 +127,12 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
 def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
     frame = case.telling_frame(exception)
     edit = without_line(case, frame) if frame and _CALL.fullmatch(frame.text or "") else None
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
         explanation="The program is not there either. What a task writes into its working folder is"
         " kept by `exec --output DIR`.",
-        hints=[Hint(title="take the call out", edit=edit)],
+        hints=[Hint("take the call out", edit=edit)],
     )
 
 
@@ -147,13 +144,12 @@ def _one_text(case: Case, phase: Phase, exception: ExceptionInfo, command: str) 
     if frame is not None and case.is_own(frame.file) and len(written.findall(text)) == 1:
         after = written.sub(lambda _: repr(command.split()), text)
         edit = case.line_edit(frame, after) if not set("'\"\\") & set(command) else None
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
         " there is no program of that name",
         explanation="Without a shell, the whole text is the program's name.",
-        hints=[Hint(title="make a list of the program and its arguments", edit=edit)],
+        hints=[Hint("make a list of the program and its arguments", edit=edit)],
     )
 
 
@@ -166,12 +162,11 @@ def _not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if named not in case.bundle_files:
         return None
     path = shlex.quote(str(PurePath(case.bundle.path) / named))
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
         explanation="The bundle has the file, without the permission to execute it.",
-        hints=[Hint(title="let it be executed", command=f"chmod +x {path}")],
+        hints=[Hint("let it be executed", command=f"chmod +x {path}")],
     )
 
 
@@ -189,10 +184,9 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
             f"see why it says so: run it by hand; it stands in {place}", _as_typed(ended[1])
         )
     else:
-        hint = Hint(title=f"see what it wrote to its standard error, below, and {place}")
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+        hint = Hint(f"see what it wrote to its standard error, below, and {place}")
+    return Finding.raised(
+        phase,
         summary=f"`{command}`, which {place} starts, {how}"
         + (f": {one_line(words, 160)}" if words else ""),
         explanation="The program failed; Python and the bundle's environment did not."

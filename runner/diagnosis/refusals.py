@@ -139,7 +139,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             code=Code.DISK_FULL,
             summary=f"there is no room for a file: {what}",
             explanation=_told(limit),
-            hints=[Hint(title="allow larger files", command=FILE_SIZE.command("unlimited"))]
+            hints=[Hint("allow larger files", command=FILE_SIZE.command("unlimited"))]
             if limit
             else [_more_room(number)],
         )
@@ -156,7 +156,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             code=_CODES.get(phase, Code.SPAWN_FAILED),
             summary="the working directory of this process was deleted",
             explanation="Paths that are relative to it lead nowhere.",
-            hints=[Hint(title="go to a folder that is there", command="cd ~")],
+            hints=[Hint("go to a folder that is there", command="cd ~")],
         )
     if limit is not None:
         of_bundle = phase is Phase.BUNDLE  # which is not at fault
@@ -165,7 +165,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             code=Code.SPAWN_FAILED if of_bundle else _CODES.get(phase, Code.SPAWN_FAILED),
             summary=f"the system refused what the runner needs: {what}",
             explanation=_told(limit),
-            hints=[Hint(title="allow more, or run less at a time", command=limit[1])],
+            hints=[Hint("allow more, or run less at a time", command=limit[1])],
             retryable=True,
         )
     if number in _ANYWHERE:
@@ -180,7 +180,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             phase=phase,
             code=_CODES.get(phase, Code.PERMISSION_DENIED),
             summary=f"the runner cannot use what lies there: {what}",
-            hints=[Hint(title="see what it is", command=f"ls -ld {shlex.quote(place)}")],
+            hints=[Hint("see what it is", command=f"ls -ld {shlex.quote(place)}")],
         )
     return None
 
@@ -200,7 +200,7 @@ def room_for_environments() -> list[Hint]:
 def _more_room(number: int | None) -> Hint:
     if number == errno.EDQUOT:  # the disk itself may have room
         return by_hand("remove files of your own, or ask for a larger quota", "quota -s")
-    return Hint(title="free some space", command="df -h")
+    return Hint("free some space", command="df -h")
 
 
 def _allowed(number: int | None, place: str) -> list[Hint]:
@@ -216,7 +216,7 @@ def whose(path: str) -> Hint:
         for one in reversed(Path(path).parents)
         if one.is_dir() and not os.access(one, os.X_OK)
     )
-    return Hint(title="see whose it is", command=f"ls -ld {shlex.quote(next(closed, path))}")
+    return Hint("see whose it is", command=f"ls -ld {shlex.quote(next(closed, path))}")
 
 
 def _has_no_working_directory() -> bool:

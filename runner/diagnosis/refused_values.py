@@ -5,7 +5,6 @@ import re
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -61,9 +60,8 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         return None
     name, owner, takes, got = found.groups()
     refused = printable(one_line(f"{owner} takes no {name}={got}", 160))
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(own[-1])}: {refused}",
         explanation=f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
         hints=[_meant(case, own[-1], name, owner, takes, got)],
@@ -98,18 +96,12 @@ def _there_is(
     written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
     once = len(written.findall(frame.text or "")) == 1
     after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(frame)}: there is no {printable(value)!r};"
         f" there is {printable(near)!r}",
         explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        hints=[
-            Hint(
-                title=f"did you mean {printable(near)!r}?",
-                edit=case.line_edit(frame, after),
-            )
-        ],
+        hints=[Hint(f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after))],
     )
 
 
@@ -117,21 +109,21 @@ def _meant(case: Case, frame: Frame, name: str, owner: str, takes: str, got: str
     for parameter, value, of, instead in _RENAMED:
         if all(map(re.fullmatch, (parameter, value, of), (name, got, owner))):
             title = f"write {name}={instead} where {owner} is made: newer releases call it so"
-            return Hint(title=title, edit=_put_in(case, frame, name, got, instead))
+            return Hint(title, edit=_put_in(case, frame, name, got, instead))
     text = _TEXTS.fullmatch(got)
     if text and text[1] in _NEGATED and f"'neg_{text[1]}'" in takes:
         return Hint(
-            title=f"write 'neg_{text[1]}', which is its negative: a score is the better the higher"
+            f"write 'neg_{text[1]}', which is its negative: a score is the better the higher"
         )
     near = nearest(text[1], _TEXTS.findall(takes)) if text else []
     if near:
         edit = _put_in(case, frame, name, got, f'"{near[0]}"')
-        return Hint(title=f"did you mean {name}={near[0]!r}?", edit=edit)
+        return Hint(f"did you mean {name}={near[0]!r}?", edit=edit)
     whole = re.fullmatch(r"(-?\d{1,18})\.0", got)
     if whole and re.match(r"an int\b", takes):
         edit = _put_in(case, frame, name, got, whole[1])
-        return Hint(title=f"make it a whole number: {name}={whole[1]}, or int(...)", edit=edit)
-    return Hint(title=printable(one_line(f"give {owner} a {name} that is {takes}", 200)))
+        return Hint(f"make it a whole number: {name}={whole[1]}, or int(...)", edit=edit)
+    return Hint(printable(one_line(f"give {owner} a {name} that is {takes}", 200)))
 
 
 def _put_in(case: Case, frame: Frame, name: str, got: str, instead: str) -> Edit | None:

@@ -43,16 +43,16 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     """
     command = case.exec_command(f"--python {shlex.quote(specifier)}")
     if case.interpreter and case.interpreter.requested:
-        return Hint(title=title, command=command)  # who names a Python is not asked by the bundle
+        return Hint(title, command=command)  # who names a Python is not asked by the bundle
     if case.declaring_file() == "requirements.txt":
-        return Hint(title=title, command=command, edit=case.pin_edit(specifier))
+        return Hint(title, command=command, edit=case.pin_edit(specifier))
     declared = case.bundle.requires_python if case.bundle else None
     bound = re.compile(r">=\s*[\d.]+")
     lower = declared and bound.fullmatch(declared) and bound.fullmatch(specifier)
     replaces = not declared or lower or not minors_of(f"{declared},{specifier}")
     after = specifier if replaces else f"{declared},{specifier}"
     edit = case.pyproject_text().setting("project", "requires-python", after)
-    return Hint(title=title, command=command, edit=edit)
+    return Hint(title, command=command, edit=edit)
 
 
 def init_hint(model: str, folder: str) -> Hint:
@@ -60,7 +60,4 @@ def init_hint(model: str, folder: str) -> Hint:
 
     :param folder: quoted for a shell.
     """
-    return Hint(
-        title=f"write a wire.py that runs {model}",
-        command=f"modelops-runner init {folder}",
-    )
+    return Hint(f"write a wire.py that runs {model}", command=f"modelops-runner init {folder}")

@@ -93,41 +93,41 @@ def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     output, whole = _OUTPUT.search(message), _WHOLE.search(message)
     if output is None and whole is None:
         named = re.search(r"(?:^|\W)the name \d{1,20} is an int, not a str", message)
-        return [Hint(title="make texts of the names: {str(name): ...}")] if named else []
+        return [Hint("make texts of the names: {str(name): ...}")] if named else []
     name, kind = (output[1], output[2]) if output else ("result", whole[1] if whole else "")
     if output and _NO_NUMBER in message:
         title = f"JSON has no NaN and no infinity: return None in its place, or str(it) for {name}"
-        return [Hint(title=printable(title))]
+        return [Hint(printable(title))]
     if output and (found := made_json(message)):
-        return [Hint(title=f"where {printable(name)} has a {found[0]}, {found[1]}")]
+        return [Hint(f"where {printable(name)} has a {found[0]}, {found[1]}")]
     if output and "keys must be str, int, float, bool or None, not tuple" in message:
-        return [Hint(title=printable(f'make texts of the keys of {name}: f"{{a}},{{b}}"'))]
+        return [Hint(printable(f'make texts of the keys of {name}: f"{{a}},{{b}}"'))]
     if whole and re.fullmatch(r" of (?:(?: and )?a bytes)+", whole[2] or ""):
         way = "f'{number}.bin': one for number, one in enumerate(it)"
         return [
             Hint(
-                title="give each a name: return {name: bytes}",
+                "give each a name: return {name: bytes}",
                 edit=_made_bytes(case, returned, None, "", way),
             )
         ]
     if whole and whole[2]:
         title = 'return a dict alone, with the rest as outputs in it: {**outputs, "n": n}'
-        return [Hint(title=title)]
+        return [Hint(title)]
     if _FIGURE.fullmatch(kind):
         title = "save it, fig.savefig('figure.png'): what a task leaves in its working folder is"
-        return [Hint(title=f"{title} kept; or return Path('figure.png').read_bytes()")]
+        return [Hint(f"{title} kept; or return Path('figure.png').read_bytes()")]
     if kind == "coroutine":
-        return [Hint(title="run it to its end, and return what comes of that: asyncio.run(...)")]
+        return [Hint("run it to its end, and return what comes of that: asyncio.run(...)")]
     if output and kind == "NoneType":
         read = f'{{"{name}": Path("{name}").read_bytes()}}'
         title = f"where the call has written the file and given nothing back: return {read}"
-        return [Hint(title=printable(title))]
+        return [Hint(printable(title))]
     for types, end, way in _AS_BYTES:
         if re.fullmatch(types, kind):
             key = name if output else f"{name}{end}"
             return [
                 Hint(
-                    title=printable(f'make bytes of it: return {{"{key}": {way}}}'),
+                    printable(f'make bytes of it: return {{"{key}": {way}}}'),
                     edit=_made_bytes(case, returned, name if output else None, key, way),
                 )
             ]

@@ -68,7 +68,7 @@ def parsed_command_line(
     words = _ERROR.sub("", "".join(last_lines("\n".join(lines), 1)).strip())
     finding = _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
     if any(package_of(file) == "hydra" for file in files):
-        finding.hints = [Hint(title=_COMPOSE)]
+        finding.hints = [Hint(_COMPOSE)]
     return finding
 
 
@@ -118,19 +118,19 @@ def _interactive(
     if exception.type == "BdbQuit":
         stop = without_line(case, frame) if _STOPS.search(line) else None
         return "stops in a debugger, and a task has no terminal", Hint(
-            title="take the call that stops there out: breakpoint() or set_trace(), in this line or"
+            "take the call that stops there out: breakpoint() or set_trace(), in this line or"
             " before it",
             edit=stop,
         )
     unknown = exception.type == "NameError" and exception.attributes.get("name")
     if unknown == "display":
         return "uses display, which only a notebook has", Hint(
-            title="take it out, or print it: print(...)",
+            "take it out, or print it: print(...)",
             edit=without_line(case, frame) if line.startswith("display(") else None,
         )
     if unknown == "get_ipython" or re.match(r"get_ipython\(\)\.", line):
         return "speaks to Jupyter, and a task runs without it", Hint(
-            title="take the line out; what it installs is a dependency of the bundle",
+            "take the line out; what it installs is a dependency of the bundle",
             edit=without_line(case, frame) if line.startswith("get_ipython()") else None,
         )
     return None
@@ -172,7 +172,7 @@ def _give_options(case: Case, words: str) -> Hint:
     asked = [one.strip() for one in required[1].split(",")] if required else []
     names = [one.removeprefix("--").replace("-", "_") for one in filter(_OPTION.fullmatch, asked)]
     if not names:
-        return Hint(title="give the parameters that its --help has, with values that it takes")
+        return Hint("give the parameters that its --help has, with values that it takes")
     return by_hand(
         f"give what it asks for: {', '.join(names)}",
         case.exec_command(" ".join(f"--param {name}=..." for name in names)),
@@ -199,7 +199,7 @@ def _no_command_line(
             code=code,
             summary=f"{place} hands its parser options that it does not take{said}",
             explanation="The parser ends the process then, and with it the child.",
-            hints=[Hint(title=f"correct them in {place}, or declare them: add_argument(...)")],
+            hints=[Hint(f"correct them in {place}, or declare them: add_argument(...)")],
         )
     runs_script = any("runpy" in frame.file for frame in exception.traceback)
     if phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
@@ -214,11 +214,11 @@ def _no_command_line(
         hint = given
     elif phase is Phase.LOAD:
         hint = Hint(
-            title='move this under `if __name__ == "__main__":`, and take the values from params in'
+            'move this under `if __name__ == "__main__":`, and take the values from params in'
             " the wire function"
         )
     else:
-        hint = Hint(title="take the values from params, in place of a command line")
+        hint = Hint("take the values from params, in place of a command line")
     return Finding(
         phase=phase,
         code=code,

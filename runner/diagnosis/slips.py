@@ -7,7 +7,6 @@ from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.remedies import as_utf_8
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.diagnosis.returned_types import made_json, with_default
@@ -219,12 +218,7 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     if found is None:
         return None
     summary, hint = found
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
-        summary=f"{case.place_of(frames[-1])} {summary}",
-        hints=[hint],
-    )
+    return Finding.raised(phase, summary=f"{case.place_of(frames[-1])} {summary}", hints=[hint])
 
 
 def _rewritten(
@@ -236,7 +230,7 @@ def _rewritten(
             after = re.sub(has, to_be, frame.text or "")
             edit = case.line_edit(frame, after)
             if edit and (place == 0 or _TAKES_CALLBACK.search(has)):
-                return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
+                return what, Hint(f"write {one_line(printable(after), 120)}", edit=edit)
     return None
 
 
@@ -260,12 +254,12 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
     ):
         return (
             f"hands {printable(found[1])} to another process, which cannot import it",
-            Hint(title="define it with def at the top of its file, outside of any function"),
+            Hint("define it with def at the top of its file, outside of any function"),
         )
     if exception.type == "TypeError" and (other := made_json(exception.message)):
         edit = case.line_edit(frame, with_default(frame.text or "", other[2]))
         return f"puts a value of type {other[0]} into JSON, which has none", Hint(
-            title=other[1], edit=edit
+            other[1], edit=edit
         )
     return None
 
@@ -282,12 +276,12 @@ def _callback(
         return None
     if takes is not None:
         title = f"let {function}() take what args= hands over as well, or leave args out"
-        return (f"has {caller[2]}() call {function}() with more than it takes", Hint(title=title))
+        return (f"has {caller[2]}() call {function}() with more than it takes", Hint(title))
     names = re.findall(r"'(\w+)'", lacks or "")
     title = f"hand {' and '.join(names)} over: args=({', '.join(names)}{',' * (len(names) == 1)})"
     if "args=" in text:
         title = f"let args= have as many values as {function}() takes: {', '.join(names)} too"
-    return f"has {caller[2]}() call {function}(), which needs {lacks}", Hint(title=title)
+    return f"has {caller[2]}() call {function}(), which needs {lacks}", Hint(title)
 
 
 def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
@@ -298,7 +292,7 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
         text,
     )
     return "gives a seed that it does not take", Hint(
-        title="keep it in 0 .. 2**32 - 1, as in: seed % 2**32", edit=case.line_edit(frame, after)
+        "keep it in 0 .. 2**32 - 1, as in: seed % 2**32", edit=case.line_edit(frame, after)
     )
 
 
@@ -307,12 +301,12 @@ def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str,
     text, edit = frame.text or "", None
     if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", text):
         title = f"its library says to use {printable(new)}, which is no argument"
-        return f"hands over {printable(old)}, which its library has no more", Hint(title=title)
+        return f"hands over {printable(old)}, which its library has no more", Hint(title)
     if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
         after = re.sub(rf"\b{re.escape(old)}\b", new, text)
         edit = case.line_edit(frame, after)
     return f"uses {printable(old)}, which its library has no more", Hint(
-        title=f"write {printable(new)} in its place", edit=edit
+        f"write {printable(new)} in its place", edit=edit
     )
 
 
@@ -328,14 +322,12 @@ def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str,
         after = re.sub(r"\bopen\(([^(),]+)(?:,\s*['\"]rt?['\"])?\)", r'open(\1, "rb")', text)
         title = 'open it for reading bytes, where it is no text: "rb"'
         return f"reads {name} as text, which it is not", Hint(
-            title=title, edit=case.line_edit(frame, after)
+            title, edit=case.line_edit(frame, after)
         )
     command = as_utf_8(str(PurePath(case.bundle.path) / files[0]), "WINDOWS-1252")
     return (
         f"reads {name} as UTF-8, which it is not",
-        Hint(
-            title="save it as UTF-8, if it is Windows's own (or name its encoding)", command=command
-        ),
+        Hint("save it as UTF-8, if it is Windows's own (or name its encoding)", command=command),
     )
 
 
@@ -345,7 +337,7 @@ def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[s
     if called and (now := _RENAMED.get(name)):
         after = re.sub(rf"(?<![\w.]){name}\b", now, frame.text or "")
         edit = case.line_edit(frame, after)
-        return f"uses {name}, which is of Python 2", Hint(title=f"write {now}", edit=edit)
+        return f"uses {name}, which is of Python 2", Hint(f"write {now}", edit=edit)
     line = _IMPORTS.get(name) or (f"import {name}" if name in sys.stdlib_module_names else None)
     if line is None:
         return None
@@ -353,7 +345,7 @@ def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[s
     if isinstance(top, str) and top:
         edit = Edit(file=case.file_in_bundle(frame), before=top, after=f"{line}\n{top}")
     return f"uses {name}, which is not imported there", Hint(
-        title=f"begin the file with: {line}", edit=edit
+        f"begin the file with: {line}", edit=edit
     )
 
 
@@ -372,5 +364,5 @@ def _key_as_attribute(
     shown = one_line(printable(used[0]), 80)
     return (
         f"reads {shown} of a dict",
-        Hint(title=f'a dict has keys: write {used[1]}["{printable(found[1])}"]', edit=edit),
+        Hint(f'a dict has keys: write {used[1]}["{printable(found[1])}"]', edit=edit),
     )

@@ -5,7 +5,6 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -188,27 +187,23 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if backend and frame and frame.text and case.is_own(frame.file) and backend[1] in frame.text:
         # What the code asks for comes before what a variable says.
         edit = case.line_edit(frame, frame.text.replace(backend[1], "Agg"))
-        hints = [Hint(title=hints[0].title, edit=edit)]
+        hints = [Hint(hints[0].title, edit=edit)]
     if frame and case.is_own(frame.file) and "the locale that" in found.what:
         asked = re.compile(r"(setlocale\([^,()]+,\s*)(['\"])[^'\"]+\2")
         after = asked.sub(r"\1\2C.UTF-8\2", frame.text or "")
-        hints = [Hint(title=hints[0].title, edit=case.line_edit(frame, after)), *hints[1:]]
+        hints = [Hint(hints[0].title, edit=case.line_edit(frame, after)), *hints[1:]]
     if frame and "GPU" in found.what and _is_of_torch(exception, frame):
         edit = case.line_edit(frame, _on_any_device(frame.text or ""))
-        hints = [Hint(title=hints[0].title, edit=edit), *hints[1:]]
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
-        summary=f"{place}: {found.what}",
-        explanation=found.explanation,
-        hints=hints,
+        hints = [Hint(hints[0].title, edit=edit), *hints[1:]]
+    return Finding.raised(
+        phase, summary=f"{place}: {found.what}", explanation=found.explanation, hints=hints
     )
 
 
 def _hint(case: Case, title: str, command: str | None) -> Hint:
     if command is None:
-        return Hint(title=title)
+        return Hint(title)
     if command.startswith("--"):
-        return Hint(title=title, command=case.exec_command(command))
+        return Hint(title, command=case.exec_command(command))
     run = f"modelops-runner exec {case.bundle_argument()}"
-    return Hint(title=title, command=command.replace("{exec}", run))
+    return Hint(title, command=command.replace("{exec}", run))

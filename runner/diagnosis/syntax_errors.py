@@ -89,7 +89,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                     f">={syntax.version}",
                     "say which Pythons the code is written for, and a newer one is chosen",
                 ),
-                Hint(title=f"or write {where} in the older way"),
+                Hint(f"or write {where} in the older way"),
             ],
         )
     edit, command, more = None, None, []
@@ -149,7 +149,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
 def _rewritten(case: Case, file: str, otherwise: str) -> Hint:
     path = case.file_argument(file)
     return Hint(
-        title=f"{otherwise}have all of it rewritten, by 2to3",
+        f"{otherwise}have all of it rewritten, by 2to3",
         command=f"uv run --no-project --with fissix python -m fissix --write --nobackups {path}",
     )
 
@@ -194,7 +194,7 @@ def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) 
         " them.",
         hints=[
             Hint(
-                title="save it as UTF-8, if it is UTF-16",
+                "save it as UTF-8, if it is UTF-16",
                 command=as_utf_8(known, "UTF-16") if known else None,
                 by="person" if known else UNSET,
             )

@@ -152,14 +152,14 @@ def _see(place: str, others: list[str], *, waited: bool) -> Hint:
             f"see what each waits for, and whether for each other: {place}, {', '.join(others)};"
         )
         title += " locks that are taken in one order everywhere, and never twice, end that"
-        return Hint(title=title)
-    return Hint(title=f"see what {place} waits for" if waited else f"see why {place} takes so long")
+        return Hint(title)
+    return Hint(f"see what {place} waits for" if waited else f"see why {place} takes so long")
 
 
 def _in_the_task(case: Case, exception: ExceptionInfo | None) -> Hint:
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Hint(
-        title=f"start processes in the task, and not at the import as {place} does: each that is"
+        f"start processes in the task, and not at the import as {place} does: each that is"
         " spawned imports the bundle again, and would start its own"
     )
 
@@ -227,7 +227,7 @@ def hung(
             if dump
             else "It did not say where it stood: it was stopped, or deep in a system call."
         ),
-        hints=[Hint(title="find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
+        hints=[Hint("find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
         if stopped
         else [
             *(
@@ -237,7 +237,7 @@ def hung(
             ),
             *(
                 (phase is Phase.EXECUTE and failed_workers(case, stderr))
-                or ([Hint(title=wait.advice)] if wait and wait.advice else [])
+                or ([Hint(wait.advice)] if wait and wait.advice else [])
             ),
             *([raise_limit, *see] if computes else [*see, raise_limit]),
         ],
@@ -254,9 +254,9 @@ def failed_workers(case: Case, stderr: str) -> list[Hint]:
     at = f" in {place}" if place else ""
     if "context has already been set" in failed[1]:
         title = f"say force=True{at}: the pool's processes import that line, too"
-        return [Hint(title=title)]
+        return [Hint(title)]
     title = f"correct first what its processes fail upon{at}: {one_line(printable(failed[1]), 120)}"
-    return [Hint(title=title)]
+    return [Hint(title)]
 
 
 def outputs_not_read(case: Case, limit: float) -> Finding:
@@ -268,7 +268,7 @@ def outputs_not_read(case: Case, limit: float) -> Finding:
         explanation="The task was done in time; reading what it returned counts as its time too.",
         hints=[
             Hint(
-                title="return less, or raise the limit",
+                "return less, or raise the limit",
                 command=case.exec_command(f"--timeout {max(limit * 10, 60):g}"),
             )
         ],

@@ -46,11 +46,11 @@ def stub_hint(case: Case) -> Hint:
 def wire_hint(case: Case, message: str) -> Hint | None:
     """The edit that names what there is, where the child has found something alike."""
     if message == _NONE:
-        return Hint(title="define it in wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
+        return Hint("define it in wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
     if (within := _WITHIN.search(message)) is not None:
         name, line, outer = within[1].rpartition(":")[2], within[2], within[3]
         return Hint(
-            title=f"move def {name} (line {line}) out of `{outer}`, to the left margin of its file"
+            f"move def {name} (line {line}) out of `{outer}`, to the left margin of its file"
         )
     found = _WORDS.fullmatch(message)
     if found is None:
@@ -62,7 +62,7 @@ def wire_hint(case: Case, message: str) -> Hint | None:
         pyproject = case.pyproject_text()
         kept_out = pyproject.value("tool.uv", "package") is False
         return Hint(
-            title="have the bundle installed, with a [build-system]: Python does not look in src",
+            "have the bundle installed, with a [build-system]: Python does not look in src",
             edit=pyproject.setting("tool.uv", "package", True) if kept_out else None,
         )
     is_folder = any(file.startswith(f"{near}/") for file in case.bundle_files)
@@ -73,7 +73,7 @@ def wire_hint(case: Case, message: str) -> Hint | None:
     else:
         owner = attributes.rpartition(".")[0]
         meant = f"{where}:{owner}.{near}" if owner else f"{where}:{near}"
-    return Hint(title=f"name {meant}, which is there", edit=_edit(case, spec, meant))
+    return Hint(f"name {meant}, which is there", edit=_edit(case, spec, meant))
 
 
 def no_wire_hint(case: Case) -> Hint:
@@ -81,7 +81,7 @@ def no_wire_hint(case: Case) -> Hint:
     top = [file for file in case.bundle_files if "/" not in file and file != "setup.py"]
     model = next((file for kind in (".ipynb", ".py") for file in top if file.endswith(kind)), None)
     if model is None:
-        return Hint(title="add a wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
+        return Hint("add a wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
     return init_hint(model, case.bundle_argument())
 
 
@@ -102,7 +102,7 @@ def invalid_hint(case: Case, message: str, defined: Frame) -> Hint | None:
     :returns: ``None`` where nothing more is known than what a wire function is.
     """
     if f" {IS_A_GENERATOR};" in message:
-        return Hint(title="return the dict of its outputs where it yields, once: with return")
+        return Hint("return the dict of its outputs where it yields, once: with return")
     line = defined.text or ""
     body = "" if line.endswith(":") else line[line.find("):") + 2 :]
     head = line.removesuffix(body)
@@ -117,7 +117,7 @@ def invalid_hint(case: Case, message: str, defined: Frame) -> Hint | None:
     taken = [*function.args.posonlyargs, *function.args.args]
     if taken and taken[0].arg == "self":
         return Hint(
-            title="name the method of an object, and not of its class: model = Model() at the end"
+            "name the method of an object, and not of its class: model = Model() at the end"
             f" of the file, and model.{function.name} as the function"
         )
     return _all_three(case, defined, function, body) or _too_many(taken, function.args)
@@ -135,7 +135,7 @@ def _awaited(case: Case, defined: Frame, function: ast.AsyncFunctionDef) -> Hint
         f"    return asyncio.run(_{name}({handed}))\n\n\n"
         + line.replace(f"def {name}(", f"def _{name}(", 1)
     )
-    return Hint(title="run it to its end: asyncio.run(...)", edit=case.line_edit(defined, after))
+    return Hint("run it to its end: asyncio.run(...)", edit=case.line_edit(defined, after))
 
 
 def _all_three(case: Case, defined: Frame, function: ast.FunctionDef, body: str) -> Hint | None:
@@ -152,7 +152,7 @@ def _all_three(case: Case, defined: Frame, function: ast.FunctionDef, body: str)
     names = ", ".join(own.get(name, name) for name in WIRE_ARGUMENTS)
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
     edit = case.line_edit(defined, f"def {function.name}({names}){returns}:{body}")
-    return Hint(title="let it take all three, in this order", edit=edit) if edit else None
+    return Hint("let it take all three, in this order", edit=edit) if edit else None
 
 
 def _too_many(taken: list[ast.arg], arguments: ast.arguments) -> Hint | None:
@@ -168,7 +168,7 @@ def _too_many(taken: list[ast.arg], arguments: ast.arguments) -> Hint | None:
         return None
     listed, example = " and ".join(more[:3]), more[0]
     return Hint(
-        title=f'take {listed} from params, as in params["{example}"], or give a default:'
+        f'take {listed} from params, as in params["{example}"], or give a default:'
         " a wire function is handed three"
     )
 

@@ -42,7 +42,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     if passes(variable, case.named):
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
-        title="name it in the bundle: of the worker's variables, the child gets few others",
+        "name it in the bundle: of the worker's variables, the child gets few others",
         edit=_name(case, [variable]),
     )
     return "which the child does not have", [
@@ -104,12 +104,9 @@ def _hand_on(case: Case, variables: list[str]) -> list[Hint]:
     options = " ".join(f"--env {shlex.quote(variable)}" for variable in variables)
     named = ", ".join(variables)
     return [
+        Hint(f"name {named} in the bundle, and the child gets it", edit=_name(case, variables)),
         Hint(
-            title=f"name {named} in the bundle, and the child gets it", edit=_name(case, variables)
-        ),
-        Hint(
-            title="or hand it on for this run, as Runner(env=) does",
-            command=case.exec_command(options),
+            "or hand it on for this run, as Runner(env=) does", command=case.exec_command(options)
         ),
     ]
 

@@ -86,7 +86,7 @@ async def _uv(uv: Path, settings: Settings) -> Observation:
     said, failed = await _said(uv, ["--version"], settings)
     if failed is None:
         return Observation("uv", Verdict.OK, f"{said.strip()}: {uv}")
-    hint = Hint(title="install it again", command="pip install --force-reinstall uv")
+    hint = Hint("install it again", command="pip install --force-reinstall uv")
     return Observation("uv", Verdict.PROBLEM, f"{uv} does not run: {failed}", [hint])
 
 
@@ -114,7 +114,7 @@ async def _index(uv: Path, settings: Settings) -> Observation:
         return Observation("package index", Verdict.OK, f"it answers: {' '.join(said.split()[:1])}")
     text = f"uv cannot ask it: {failed}. Only environments that are built already can be used"
     hint = Hint(
-        title="see which index uv is told to ask, and by which way", command="uv pip compile -v -"
+        "see which index uv is told to ask, and by which way", command="uv pip compile -v -"
     )
     return Observation("package index", Verdict.WARNING, text, [hint])
 
@@ -135,7 +135,7 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
     gets = f"{wants}, gets {interpreter.implementation} {interpreter.version}"
     if venv is not None:
         return Observation(subject, Verdict.OK, f"{gets}; its environment is built: {venv}")
-    hint = Hint(title="build it", command=f"modelops-runner check --build {shlex.quote(str(path))}")
+    hint = Hint("build it", command=f"modelops-runner check --build {shlex.quote(str(path))}")
     text = f"{gets}; its environment is not built yet"
     return Observation(subject, Verdict.WARNING if settings.offline else Verdict.OK, text, [hint])
 
@@ -195,7 +195,7 @@ def descriptors() -> Observation:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     text = f"{_count(soft)} ({_count(hard)} at most)"
     if 0 <= soft < _FEW_DESCRIPTORS:
-        hint = Hint(title="allow more", command="ulimit -n 4096")
+        hint = Hint("allow more", command="ulimit -n 4096")
         text += ": too few for many children at a time"
         return Observation("open files", Verdict.WARNING, text, [hint])
     return Observation("open files", Verdict.OK, text)
@@ -234,8 +234,8 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
     if there == folder and not trusted and (open_to := stranger(folder)) is not None:
         who, closed = open_to
         text = f"{folder} is not used: {who}, and what is in it runs as this user"
-        close = Hint(title="or let nobody else write there", command=closed)
-        trust = Hint(title="or trust them", command=f"export {SHARED}=true")
+        close = Hint("or let nobody else write there", command=closed)
+        trust = Hint("or trust them", command=f"export {SHARED}=true")
         return Observation(subject, Verdict.PROBLEM, text, [move, close, trust])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
@@ -243,13 +243,13 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
         text += f": {found.point} is mounted noexec, and compiled packages cannot be loaded from it"
         command = f"export MODELOPS_CACHE_DIR={elsewhere(found)}/modelops-runner"
         return Observation(subject, Verdict.WARNING, text, [Hint(move.title, command)])
-    prune = Hint(title="remove what was not used", command="modelops-runner env prune")
+    prune = Hint("remove what was not used", command="modelops-runner env prune")
     if free < _LITTLE_BYTES:
         verdict = Verdict.PROBLEM if free < _TOO_LITTLE_BYTES else Verdict.WARNING
         return Observation(subject, verdict, f"{text}: an environment may not fit", [prune, move])
     if uv_cache is not None and there.stat().st_dev != _nearest(uv_cache).stat().st_dev:
         text += f"; uv's own, {uv_cache}, is on another file system: packages are copied, which"
-        hint = Hint(title="put the two on one file system", command="export UV_CACHE_DIR=/a/folder")
+        hint = Hint("put the two on one file system", command="export UV_CACHE_DIR=/a/folder")
         return Observation(subject, Verdict.WARNING, f"{text} takes time and room", [hint])
     return Observation(subject, Verdict.OK, text)
 
@@ -258,7 +258,7 @@ def temporary() -> Observation:
     """The folder for temporary files, where large values go that memory cannot take."""
     subject = "temporary folder"
     hint = Hint(
-        title="name one that can be written to and executed from", command="export TMPDIR=/a/folder"
+        "name one that can be written to and executed from", command="export TMPDIR=/a/folder"
     )
     try:
         folder = Path(tempfile.gettempdir())

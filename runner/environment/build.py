@@ -353,7 +353,7 @@ def _edited(source: Source) -> Finding:
         summary=f"{source.name or source.path.name} was edited while its environment was built",
         explanation="What was built would be neither what the bundle was nor what it is now."
         " Nothing of it is kept.",
-        hints=[Hint(title="run it again")],
+        hints=[Hint("run it again")],
         retryable=True,
     )
 
@@ -370,7 +370,7 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Failure:
         f"When the time was up, {what}. Nothing half-built is left; what uv has downloaded stays in"
         " its cache.",
         Hint(
-            title="run it again with more time: the next build starts from uv's cache",
+            "run it again with more time: the next build starts from uv's cache",
             command=uv.case.exec_command(f"--build-timeout {timeout * 10:g}"),
         ),
     )

@@ -19,7 +19,7 @@ from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
 ELSEWHERE = Hint(
-    title="keep environments in another folder",
+    "keep environments in another folder",
     command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
 )
 SHARED = "MODELOPS_SHARED_CACHE"
@@ -85,7 +85,7 @@ def _homeless(folder: str | None, home: str | None = None) -> Failure:
         if home is None
         else "HOME is an absolute path: another would be another folder in each working directory.",
         ELSEWHERE,
-        Hint(title="or name a home that can be written to", command="export HOME=/a/folder"),
+        Hint("or name a home that can be written to", command="export HOME=/a/folder"),
     )
 
 
@@ -140,8 +140,8 @@ def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
         f"the cache folder {cache} is not used: {who}",
         "What is in it runs as this user, whoever has put it there.",
         ELSEWHERE,
-        Hint(title="or let nobody else write to it", command=closed),
-        Hint(title="or, where they are trusted, say so", command=f"export {SHARED}=true"),
+        Hint("or let nobody else write to it", command=closed),
+        Hint("or, where they are trusted, say so", command=f"export {SHARED}=true"),
     )
 
 

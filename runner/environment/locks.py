@@ -31,7 +31,7 @@ from runner.toml import tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
 _REST = re.compile(r"\s+--hash=.*")
-WITHOUT_LOCK = Hint(title="or leave uv.lock out of account: --ignore-lock (ignore_lock=True)")
+WITHOUT_LOCK = Hint("or leave uv.lock out of account: --ignore-lock (ignore_lock=True)")
 """The hint for a run whose user may not write to the bundle."""
 
 
@@ -50,7 +50,7 @@ def read_pins(file: Path) -> Pins:
             Code.ENVIRONMENT_FAILED,
             f"the lock {file} cannot be read: {reason}",
             "",
-            Hint(title="write one", command=command),
+            Hint("write one", command=command),
         ) from error
 
 
@@ -133,7 +133,7 @@ def _pylock_lines(pins: Pins) -> list[str]:
             Code.ENVIRONMENT_FAILED,
             f"the lock {pins.path} is not a pylock.toml (PEP 751): {error}",
             "",
-            Hint(title="write it anew, with check --lock-to pylock.toml"),
+            Hint("write it anew, with check --lock-to pylock.toml"),
         ) from error
 
 
@@ -175,7 +175,7 @@ def _outdated(source: Source, pins: Pins, why: str) -> Failure:
         f"{pins.path} does not match what {source.name or source.path.name} needs: {why}",
         "The file says which versions to install, and was written for other dependencies than the"
         " bundle has now.",
-        Hint(title="write it anew", command=f"modelops-runner check {anew}"),
+        Hint("write it anew", command=f"modelops-runner check {anew}"),
     )
 
 
@@ -228,7 +228,7 @@ def check_lock(source: Source, base: Interpreter) -> None:
         f"uv.lock is older than pyproject.toml: {difference}",
         "What is locked is what gets installed, so the bundle would run without what its"
         " pyproject.toml asks for.",
-        Hint(title="lock it anew", command=f"uv lock --project {path}"),
+        Hint("lock it anew", command=f"uv lock --project {path}"),
         WITHOUT_LOCK,
     )
 

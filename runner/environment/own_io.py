@@ -38,9 +38,7 @@ def own_io(cache: Path) -> Iterator[None]:
             raise
         if error.errno == errno.ENOENT and (variable := _naming(str(error.filename))):
             finding.summary = f"{variable} names {error.filename}, which does not exist"
-            finding.hints = [
-                Hint(title=f"correct {variable}, or unset it", command=f"unset {variable}")
-            ]
+            finding.hints = [Hint(f"correct {variable}, or unset it", command=f"unset {variable}")]
         if _is_within(cache, error):
             finding.hints.append(ELSEWHERE)
         raise Failure(finding) from error
@@ -76,7 +74,7 @@ def _readable(denied: Path) -> Hint:
     try:
         if denied.stat().st_uid == os.getuid():
             quoted = shlex.quote(str(denied))
-            return Hint(title="make it readable", command=f"chmod u+r {quoted}")
+            return Hint("make it readable", command=f"chmod u+r {quoted}")
     except OSError:  # a folder on the way to it may not be entered
         pass
     return whose(str(denied))
@@ -94,7 +92,7 @@ def _other_home(denied: Path) -> Iterator[Hint]:
         with suppress(KeyError):
             own = pwd.getpwuid(os.getuid()).pw_dir
         yield Hint(
-            title=f"set HOME to this user's own home: {home} is the user {owner}'s",
+            f"set HOME to this user's own home: {home} is the user {owner}'s",
             command=f"export HOME={shlex.quote(own)}",
         )
 

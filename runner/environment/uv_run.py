@@ -249,7 +249,7 @@ def _not_started(error: OSError) -> Failure:
         Code.ENVIRONMENT_FAILED,
         f"uv, which builds environments, cannot be started: {error}",
         "uv comes with modelops-runner, as a dependency from PyPI.",
-        Hint(title="reinstall it beside the runner", command=reinstall),
+        Hint("reinstall it beside the runner", command=reinstall),
     )
 
 

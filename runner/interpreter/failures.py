@@ -86,7 +86,7 @@ def not_found(
     if "/" not in request and _is_released(request):
         # uv takes the same requests, but for specifiers in a shell's own characters.
         install = f"uv python install {shlex.quote(request)}"
-        hints.insert(0, Hint(title="install it", command=install))
+        hints.insert(0, Hint("install it", command=install))
     return _failure(
         Code.PYTHON_NOT_FOUND,
         f"--python {request}: there is no such interpreter among the {len(found)} here",
@@ -121,7 +121,7 @@ def broken(case: Case, request: str, interpreter: Broken) -> Failure:
 
 def _leave_out(case: Case, why: str, instead: str = "") -> Hint:
     command = f"modelops-runner exec {case.bundle_argument()}"
-    return Hint(title=f"{instead}leave --python out: {why}", command=command)
+    return Hint(f"{instead}leave --python out: {why}", command=command)
 
 
 def _is_released(request: str) -> bool:
@@ -150,11 +150,11 @@ def _install_or_widen(
             after=requirement.line.replace(exact[0], f"{exact[0]}.*"),
         )
         title = f"if any {exact[1]} will do, say so: {exact[0]} is {exact[1]}.0 and no other"
-        return [Hint(title=title, edit=edit)]
+        return [Hint(title, edit=edit)]
     if version is None or not _is_released(version):
         return _widen(requirement, insisted, first=True)
     command = f"uv python install {version}"
-    install = Hint(title="install one that it accepts", command=command)
+    install = Hint("install one that it accepts", command=command)
     if not can_download:  # The same command fails here as uv's own attempt did.
         title = "install one that it accepts, by a way that this machine has"
         install = by_hand(title, command)
@@ -175,7 +175,7 @@ def _widen(
         after = series
     return [
         Hint(
-            title=f"{'' if first else 'or, '}if the code runs on {series} too, say so",
+            f"{'' if first else 'or, '}if the code runs on {series} too, say so",
             edit=Edit(file=file, before=requirement.line, after=after),
         )
     ]

@@ -90,7 +90,7 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
             explanation="It was there when the run began.",
             hints=[
                 by_hand("see what has become of it", f"ls -ld {shlex.quote(str(folder.parent))}"),
-                Hint(title="then run the same command again, which makes it"),
+                Hint("then run the same command again, which makes it"),
             ],
         )
     if error.errno in _DENIED:
@@ -98,7 +98,7 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
             phase=Phase.EXECUTE,
             code=Code.PERMISSION_DENIED,
             summary=f"the results could not be written: {path}: {error.strerror} ({wanted})",
-            hints=[Hint(title="name a folder that may be written to: --output DIR")],
+            hints=[Hint("name a folder that may be written to: --output DIR")],
         )
     return Finding(
         phase=Phase.EXECUTE,
@@ -107,9 +107,9 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
         explanation="What was written for this task is removed. What was there before is there.",
         hints=[
             Hint(
-                title=f"free some space on the disk of {folder}",
+                f"free some space on the disk of {folder}",
                 command=f"df -h -i {shlex.quote(str(folder))}",
             ),
-            Hint(title="or name a folder on another disk: --output DIR"),
+            Hint("or name a folder on another disk: --output DIR"),
         ],
     )

@@ -20,12 +20,12 @@ _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
 _LONGEST_SHOWN = 1000
 _USAGE = Hint(
-    title="pass a value with --param beta=0.3, or many with --params FILE,"
+    "pass a value with --param beta=0.3, or many with --params FILE,"
     ' a file that holds such as {"beta": 0.3}'
 )
 
-_SEEDS = Hint(title="write numbers, or a range without its end: --seeds 1,5,7 or 0:20")
-_SEED = Hint(title="write one number: --seed 7")
+_SEEDS = Hint("write numbers, or a range without its end: --seeds 1,5,7 or 0:20")
+_SEED = Hint("write one number: --seed 7")
 
 
 def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
@@ -57,7 +57,7 @@ def read_values(given: list[str], option: str = "--param") -> dict[str, Any]:
     for text in given:
         name, _, value = text.partition("=")
         if name in values:
-            raise _invalid(f"{option} {name} is there twice", Hint(title="leave one of them out"))
+            raise _invalid(f"{option} {name} is there twice", Hint("leave one of them out"))
         values[name] = parse_value(name, value, option)
     _checked(Task(None, values))
     return values
@@ -109,18 +109,18 @@ def _unread(source: str, error: OSError) -> Failure:
         values = _json_of(text)
         return _invalid(
             problem,
-            Hint(title=f"write echo {shlex.quote(values)} | modelops-runner exec BUNDLE --params -")
+            Hint(f"write echo {shlex.quote(values)} | modelops-runner exec BUNDLE --params -")
             if values and len(values) <= _LONGEST_SHOWN
             else _USAGE,
         )
     named = text.removeprefix("@")
     if named != text and Path(named).is_file():  # curl and httpie take it so
         title = f"write --params {shlex.quote(named)}"
-        return _invalid(f"--params takes a file's name, and {source} is none", Hint(title=title))
+        return _invalid(f"--params takes a file's name, and {source} is none", Hint(title))
     name, equals, _ = text.partition("=")
     if equals and name.isidentifier():
         title = f"write --param {shlex.quote(text)}"
-        return _invalid(f"--params takes a file's name, not a value: {source}", Hint(title=title))
+        return _invalid(f"--params takes a file's name, not a value: {source}", Hint(title))
     return _invalid(f"{source} cannot be read: {error.strerror}", _like(Path(source)) or _USAGE)
 
 
@@ -133,7 +133,7 @@ def _like(file: Path) -> Hint | None:
     except OSError:  # the folder itself is not there, or may not be read
         return None
     near = [str(file.with_name(name)) for name in difflib.get_close_matches(file.name, there)]
-    return Hint(title=f"did you mean {' or '.join(map(shlex.quote, near))}?") if near else None
+    return Hint(f"did you mean {' or '.join(map(shlex.quote, near))}?") if near else None
 
 
 def decode_json(data: bytes, name: str, line: int = 1, *, whole: bool = False) -> Any:
@@ -180,7 +180,7 @@ def _python_hint(text: str, file: str | None) -> Hint | None:
     command = None
     if file is not None and len(meant) <= _LONGEST_SHOWN:
         command = f"echo {shlex.quote(meant)} > {shlex.quote(file)}"
-    return Hint(title=f"it is written as in Python; in JSON it is {meant}", command=command)
+    return Hint(f"it is written as in Python; in JSON it is {meant}", command=command)
 
 
 def _json_of(text: str) -> str | None:
@@ -215,7 +215,7 @@ def check_encoding(data: bytes, name: str) -> None:
         raise _invalid(
             f"{name} is {encoding}, and JSON is UTF-8",
             Hint(
-                title="convert it; in PowerShell, write it with: Out-File -Encoding utf8",
+                "convert it; in PowerShell, write it with: Out-File -Encoding utf8",
                 command=shlex.join(["iconv", "-f", encoding, "-t", "UTF-8", source]),
             ),
         )
@@ -257,7 +257,7 @@ def parse_value(name: str, text: str, option: str = "--param") -> Any:
     value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else values
     raise _invalid(
         f"{option} {name}={text} is not JSON, and looks like a value that is not a string",
-        Hint(title=f"write {value} for the value, {option} {string} for the string"),
+        Hint(f"write {value} for the value, {option} {string} for the string"),
     )
 
 

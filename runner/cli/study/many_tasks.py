@@ -228,7 +228,7 @@ class ManyTasks:
         else:
             title = "run the same command again: what is done is skipped"
             command = shlex.join(self._command.words)
-        finding.hints = [Hint(title=title, command=command)]
+        finding.hints = [Hint(title, command=command)]
         return finding
 
     async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:

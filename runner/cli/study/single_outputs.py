@@ -206,7 +206,7 @@ def _in_the_way(name: str, folder: Path, count: int) -> Finding:
         summary=f"the output {name!r} would take the place of results of tasks in {folder}",
         explanation=f"The folder has the results of a file of tasks ({count}).",
         hints=[
-            Hint(title="name another folder for --output"),
-            Hint(title="or add --overwrite: the results of the file of tasks go then"),
+            Hint("name another folder for --output"),
+            Hint("or add --overwrite: the results of the file of tasks go then"),
         ],
     )

@@ -65,7 +65,7 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
                         given = read_task(line, name, number, seed)
                         yield given
         if given is None:  # Whoever made it has lost them.
-            rows = Hint(title="write a row for each task below that of the parameters' names")
+            rows = Hint("write a row for each task below that of the parameters' names")
             raise params_invalid(f"{name} has no task in it", rows)
     except OSError as error:
         raise_lacking(Phase.BUNDLE, error)
@@ -76,7 +76,7 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
         # A table has hints of its own; one with a command is for the whole file.
         is_table = source.lower().endswith(".csv")
         if not is_table and not any(hint.command for hint in failure.finding.hints):
-            failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
+            failure.finding.hints = [Hint(f"a line is a JSON object such as {_EXAMPLE}")]
         raise
 
 

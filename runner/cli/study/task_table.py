@@ -16,7 +16,7 @@ from runner.task import Task, check_task, params_invalid
 _BOOLEANS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
 _OWN = "seed", "entrypoint"
 _HINT = Hint(
-    title="the first row names a parameter in each column, or seed, entrypoint, id; the others hold"
+    "the first row names a parameter in each column, or seed, entrypoint, id; the others hold"
     " a task each: values as JSON, or plain words; an empty one leaves the parameter out"
 )
 
@@ -110,7 +110,7 @@ def _value(column: str, text: str) -> Any:
         string = _field(json.dumps(text, ensure_ascii=False))
         raise params_invalid(
             f"column {column}: {text} is not JSON, and looks like a value that is not a string",
-            Hint(title=f"write {value} for the value, {string} for the string"),
+            Hint(f"write {value} for the value, {string} for the string"),
         ) from None
 
 

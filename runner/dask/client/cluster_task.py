@@ -88,6 +88,6 @@ def failed_input(futures: "Mapping[str, DaskFuture[Any]]", error: BaseException)
             code=Code.PARAMS_INVALID,
             summary=f"the input {name!r} {why}",
             explanation=f"It is the future {future.key}, on which the task depends.",
-            hints=[Hint(title="look at the task that was to make it")],
+            hints=[Hint("look at the task that was to make it")],
         )
     return None

@@ -20,7 +20,7 @@ GONE = (OSError, RuntimeError, AttributeError, CancelledError, asyncio.Cancelled
 _WORKERS_CHARACTERS = 1000
 _KEYS_CHARACTERS = 400
 
-_START = Hint(title="start workers, and look at the log of those that ended")
+_START = Hint("start workers, and look at the log of those that ended")
 
 
 def is_closed(client: Client) -> bool:
@@ -43,7 +43,7 @@ def raised(error: BaseException, client: Client) -> Finding:
         f"the cluster could not run the task: {type(error).__name__}: {one_line(str(error))}",
         "This is Dask's own error, raised before the runner on the worker had the task.",
         Hint(
-            title="compare the versions of client, scheduler and workers",
+            "compare the versions of client, scheduler and workers",
             command="modelops-runner doctor --scheduler ADDRESS",
         ),
     )
@@ -55,7 +55,7 @@ def connection_lost(error: BaseException) -> Finding:
     return lost(
         f"the connection to the scheduler was lost: {why or 'it is closed'}",
         "What the cluster was doing is not known any more; the workers end its tasks.",
-        Hint(title="look at the scheduler: whether it runs, and its log"),
+        Hint("look at the scheduler: whether it runs, and its log"),
     )
 
 
@@ -63,7 +63,7 @@ def edited() -> Finding:
     return lost(
         "the scheduler was replaced, and the bundle has been edited since the study began",
         "The cluster's copy of it is lost, and tasks of the edited one would not be of this study.",
-        Hint(title="run the study again"),
+        Hint("run the study again"),
         retryable=False,
     )
 
@@ -72,7 +72,7 @@ def client_closed() -> Finding:
     return lost(
         "the client is closed, here or by Dask, as its scheduler could not be reached again",
         "",
-        Hint(title="look at the scheduler, whether it runs, and its log; connect a new client"),
+        Hint("look at the scheduler, whether it runs, and its log; connect a new client"),
     )
 
 
@@ -81,7 +81,7 @@ def scheduler_silent(seconds: float) -> Finding:
         f"the scheduler does not answer: it has said nothing for {seconds:.0f} s",
         "Its process is there and does nothing, or the network drops what is sent. Dask waits for"
         " it without a limit.",
-        Hint(title="look at the scheduler's log, and at the load of its machine; restart it"),
+        Hint("look at the scheduler's log, and at the load of its machine; restart it"),
     )
 
 
@@ -117,7 +117,7 @@ def no_able_worker(refusals: Iterable[Report]) -> Finding:
     return lost(
         "the cluster has no worker that may run the task",
         f"One that cannot: {why}" if why else "",
-        Hint(title="start workers, or name others with workers="),
+        Hint("start workers, or name others with workers="),
     )
 
 
@@ -138,17 +138,17 @@ def unoffered(wish: Restrictions, workers: Mapping[str, SeenWorker]) -> Finding:
         return unfit(
             f"none of the workers is one that the task may run on: {', '.join(wish.places)}",
             f"Workers that are there: {one_line(', '.join(workers), _WORKERS_CHARACTERS)}.",
-            Hint(title="start it, or leave it out of workers= or dask.annotate(workers=...)"),
+            Hint("start it, or leave it out of workers= or dask.annotate(workers=...)"),
         )
     asked = _amounts(wish.resources)
     return unfit(
         f"no worker offers what the task asks for: {asked}",
         f"Workers offer {one_line(offered, _WORKERS_CHARACTERS)}.",
         Hint(
-            title="start a worker that offers it",
+            "start a worker that offers it",
             command=f"dask worker ADDRESS --resources '{asked.replace(',', '')}'",
         ),
-        Hint(title="or ask for less, or nothing, with resources= or dask.annotate(resources=...)"),
+        Hint("or ask for less, or nothing, with resources= or dask.annotate(resources=...)"),
     )
 
 
@@ -164,11 +164,11 @@ def _killed(error: KilledWorker) -> Finding:
         "Nothing is known of why: a worker's process that is killed says nothing. The task was"
         " not tried again after that, as it may be what kills them.",
         Hint(
-            title="look at how the workers ended: a pod that is OOMKilled or evicted, or their log",
+            "look at how the workers ended: a pod that is OOMKilled or evicted, or their log",
             command="kubectl get pods; kubectl describe pod POD",
         ),
         Hint(
-            title="give each task a limit below the worker's own, so that a report says which one"
+            "give each task a limit below the worker's own, so that a report says which one"
             " needs too much",
             command="export DASK_MODELOPS_RUNNER__MEMORY_LIMIT=2GiB",
         ),

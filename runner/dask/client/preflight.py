@@ -85,7 +85,7 @@ def _examined(client: Client, address: str) -> tuple[Cluster, Examination]:
     """:raises RunnerError: its versions keep it from running tasks, or nobody answers."""
     cluster = gather(address, security=client.security)
     if isinstance(cluster, NoScheduler):
-        raise error_of(unfit(f"{address}: {cluster.reason}", "", Hint(title=cluster.advice)))
+        raise error_of(unfit(f"{address}: {cluster.reason}", "", Hint(cluster.advice)))
     examination = compare(cluster)
     if examination.obstacles:
         raise error_of(_obstacle(examination.obstacles[0]))
@@ -116,7 +116,7 @@ def _first_workers(client: Client) -> Mapping[str, int]:
             f"the cluster has no workers, and none came within {FIRST_WORKER_SECONDS:.0f} s",
             "Dask would keep the tasks and say nothing.",
             Hint(
-                title="start workers, and look at their log if they did start",
+                "start workers, and look at their log if they did start",
                 command="dask worker ADDRESS",
             ),
         )

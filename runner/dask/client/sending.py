@@ -165,7 +165,7 @@ def _without_runner(address: str, error: Exception) -> Report:
 
 def _report(summary: str, explanation: str, advice: str) -> Report:
     look = "modelops-runner doctor --scheduler ADDRESS"
-    return report_of(unfit(summary, explanation, Hint(title=advice, command=look)))
+    return report_of(unfit(summary, explanation, Hint(advice, command=look)))
 
 
 class Newcomers:

@@ -85,9 +85,6 @@ class Shared:
             unfit(
                 f"the shared folder {self._folder} {problem}",
                 "Client and workers must see the same folder under the same path.",
-                Hint(
-                    title="mount it on every worker, or leave shared= out: data then goes through"
-                    " Dask"
-                ),
+                Hint("mount it on every worker, or leave shared= out: data then goes through Dask"),
             )
         )

@@ -240,8 +240,8 @@ def _packed(path: Path, shared: Shared | None) -> tuple[Bundle, Archive]:
                 f"the bundle takes {size_text(len(data))} packed; through Dask go at most"
                 f" {size_text(MAX_ARCHIVE_BYTES)}",
                 "The scheduler keeps a bundle in its memory, and sends it to every worker.",
-                Hint(title="name a folder that client and workers share: map(..., shared=FOLDER)"),
-                Hint(title="or take the data out of the bundle, and pass it as inputs"),
+                Hint("name a folder that client and workers share: map(..., shared=FOLDER)"),
+                Hint("or take the data out of the bundle, and pass it as inputs"),
             ),
             info,
         )

@@ -107,7 +107,7 @@ class Bundles:
                     f"the client has modelops-runner {theirs}, the worker {self._address} {own}",
                     "",
                     Hint(
-                        title="install the client's version there, and restart the worker",
+                        "install the client's version there, and restart the worker",
                         command=f"uv pip install 'modelops-runner[dask]=={theirs}'",
                     ),
                 )

@@ -91,7 +91,7 @@ def host_of(worker: Worker) -> Host:
         lost(
             f"the worker {worker.address} has no runner: its plugin is not there",
             "runner.dask.map and submit register it; what calls a worker's runner itself does.",
-            Hint(title="client.register_plugin(runner.dask.RunnerPlugin())"),
+            Hint("client.register_plugin(runner.dask.RunnerPlugin())"),
         )
     )
 
@@ -115,5 +115,5 @@ def _wrong_settings(address: str, error: Exception) -> Finding:
         f"the settings of the worker {address} are wrong: {error}",
         f"They are under `{SECTION}` in Dask's configuration on the worker (files, or variables"
         f" such as DASK_MODELOPS_RUNNER__TIMEOUT), or were given to RunnerPlugin.",
-        Hint(title="correct the setting, and start the worker again"),
+        Hint("correct the setting, and start the worker again"),
     )

@@ -4,7 +4,6 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -20,9 +19,8 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     if len(files) != 1 or case.short_path(target) == files[0]:
         return None
     where, file = case.place_of(case.telling_frame(exception)) or "the code", files[0]
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=printable(
             f"{where} asks for {file}, which is a link to {target}, and that is not there"
         ),

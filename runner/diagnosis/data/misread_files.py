@@ -5,7 +5,6 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -103,9 +102,8 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         return None
     table = _NO_TABLE.match(exception.message)
     if table and content == "empty" and name not in case.bundle_files:
-        return Finding(
-            phase=phase,
-            code=Code.raised_in(phase),
+        return Finding.raised(
+            phase,
             summary=f"{place} asks {name} for the table {printable(table[1])!r}, and the bundle has"
             f" no {name}",
             explanation="SQLite makes a database that is not there, without a table, as it connects"
@@ -115,15 +113,14 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
     message = one_line(printable(exception.message), 140)
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
         explanation=("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
         + f"What came of it is {exception.type}: {message}",
         hints=[
             *_compressed(case, name, str(suffix), content),
-            Hint(title=_advice(name, content, wanted)),
+            Hint(_advice(name, content, wanted)),
         ],
     )
 
@@ -131,12 +128,12 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
 def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
     there = [file for file in case.bundle_files if file.endswith(f"/{PurePath(name).name}")]
     if len(there) != 1:
-        return Hint(title=f"put {name} into the bundle; or have the code make its tables")
+        return Hint(f"put {name} into the bundle; or have the code make its tables")
     text = (frame and frame.text) or ""
     edit = None
     if frame is not None and text.count(name) == 1:
         edit = case.line_edit(frame, text.replace(name, there[0]))
-    return Hint(title=f"connect to {there[0]}, which the bundle has", edit=edit)
+    return Hint(f"connect to {there[0]}, which the bundle has", edit=edit)
 
 
 def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
@@ -148,7 +145,7 @@ def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
     plain, whole = shlex.quote(str(file.with_suffix(""))), shlex.quote(str(file))
     if str(file.with_suffix("").relative_to(case.bundle.path)) in case.bundle_files:
         return []
-    return [Hint(title="compress it", command=f"mv {whole} {plain} && {program} {plain}")]
+    return [Hint("compress it", command=f"mv {whole} {plain} && {program} {plain}")]
 
 
 def _broken(
@@ -162,14 +159,13 @@ def _broken(
 ) -> Finding:
     place = case.place_of(case.telling_frame(exception))
     message = one_line(printable(exception.message), 140)
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),
         explanation=f"{why} What came of it is {exception.type}: {message}",
         hints=[
             Hint(
-                title=f"copy {name} anew from where it is whole, and compare the sizes; or "
+                f"copy {name} anew from where it is whole, and compare the sizes; or "
                 + ("close what it opens" if name.endswith(".json") else "run again what writes it")
             )
         ],
@@ -182,13 +178,12 @@ def _name_parsed(
     """The line has the name of a file read, in place of what is in it."""
     mode = ', "rb"' if parsed[1] in ("tomllib", "tomli") else ""
     after = _NAME_PARSED.sub(rf"\1.load(open(\2\3\2{mode}))", frame.text or "")
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(frame)} parses the name of {printable(parsed[3])}, and not what"
         " is in it",
         explanation=f"{exception.type}: {one_line(printable(exception.message), 140)}",
-        hints=[Hint(title="open it, and use load()", edit=case.line_edit(frame, after))],
+        hints=[Hint("open it, and use load()", edit=case.line_edit(frame, after))],
     )
 
 
@@ -205,12 +200,11 @@ def _unparsed(
     edit, comma = None, exception.attributes.get("misread_comma")
     if isinstance(comma, str) and name in case.bundle_files:
         edit = Edit(file=name, before=comma, after=re.sub(r",(\s*\S)$", r"\1", comma))
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
         explanation=f"{place} reads it." if place else "",
-        hints=[Hint(title=f"correct {at}{slip}", edit=edit)],
+        hints=[Hint(f"correct {at}{slip}", edit=edit)],
     )
 
 

@@ -10,7 +10,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -91,14 +90,13 @@ def _of_windows(
         after = written.sub(lambda found: f"{found[1]}{there}{found[1]}", text)
         edit = case.line_edit(frame, after)
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
         " backslashes",
         explanation="Here, folders have slashes between them; pathlib.Path joins them on each"
         " system as it is there.",
-        hints=[Hint(title=f"write {there!r}, {has}", edit=edit)],
+        hints=[Hint(f"write {there!r}, {has}", edit=edit)],
     )
 
 
@@ -145,13 +143,12 @@ def _not_installed(
     else:
         relative = _from_working_folder(case, frame, file)
         hint = Hint(
-            title=f"read it as {file!r}: a task's working folder has the bundle's files in it",
+            f"read it as {file!r}: a task's working folder has the bundle's files in it",
             edit=relative,
         )
         why = f"{where} looks for it beside what is installed; a wheel has packages alone."
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{file} is in the bundle, and not in what was installed of it (its wheel)",
         explanation=f"The bundle is installed as a package. {why}",
         hints=[hint],
@@ -216,13 +213,12 @@ def _elsewhere(
             if frame.text.count(before) == 1:
                 after = frame.text.replace(before, f"{quote}{file}{quote}")
                 edit = case.line_edit(frame, after)
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{where} asks for {printable(asked)}; the bundle has {file}",
         explanation=f"{why} Paths begin at the bundle's folder, whose files a task's working folder"
         " has in it.",
-        hints=[Hint(title=f"write {file!r}, as the bundle has it", edit=edit)],
+        hints=[Hint(f"write {file!r}, as the bundle has it", edit=edit)],
     )
 
 
@@ -276,7 +272,7 @@ def _not_in_bundle(
             hint = f"if {asked} is to be made, say so: h5py only reads by default since 3"
         if case.pyproject_text().value("tool.modelops", "exclude"):
             hint += "; see that [tool.modelops] exclude does not leave it out"
-    return _of_working_folder(phase, f"{where} {what}", Hint(title=hint, edit=edit))
+    return _of_working_folder(phase, f"{where} {what}", Hint(hint, edit=edit))
 
 
 def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: str) -> Finding:
@@ -293,16 +289,15 @@ def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: s
         phase,
         f"{case.place_of(frame)} writes {printable(str(path))}, and there is no folder {shown}",
         Hint(
-            title=f"make the folder first: os.makedirs({shown!r}, exist_ok=True)",
+            f"make the folder first: os.makedirs({shown!r}, exist_ok=True)",
             edit=_made_before(case, frame, made),
         ),
     )
 
 
 def _of_working_folder(phase: Phase, summary: str, hint: Hint) -> Finding:
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=summary,
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",
@@ -331,15 +326,12 @@ def _elsewhere_than(
     case: Case, phase: Phase, frame: Frame, path: PurePath, there: str, edit: Edit | None
 ) -> Finding:
     """A path of another machine, whose file the bundle has."""
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does"
         f" not have; the bundle has {there}",
         explanation="A task's working folder has the bundle's files in it.",
-        hints=[
-            Hint(title=f"write {there!r} where that path is made, as the bundle has it", edit=edit)
-        ],
+        hints=[Hint(f"write {there!r} where that path is made, as the bundle has it", edit=edit)],
     )
 
 
@@ -352,17 +344,13 @@ def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit | None
 def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) -> Finding:
     edit = _replaced_in(case, frame, str(path), path.name)
     folder = printable(str(path.parent))
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(frame)} writes {printable(str(path))}, and this worker has no"
         f" folder {folder}",
         explanation="What a task writes into its working folder is kept with its outputs.",
         hints=[
-            Hint(
-                title=f"write into the task's working folder, as {printable(path.name)!r}",
-                edit=edit,
-            )
+            Hint(f"write into the task's working folder, as {printable(path.name)!r}", edit=edit)
         ],
     )
 

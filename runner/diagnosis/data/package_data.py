@@ -41,7 +41,7 @@ def package_data_hint(case: Case, file: str, installed: str) -> Hint | None:
         for pattern in pyproject.items(table, key):
             if _matches(pattern, file, installed):
                 return Hint(
-                    title=f"take {pattern!r} out of {key} in [{table}], which leaves it out",
+                    f"take {pattern!r} out of {key} in [{table}], which leaves it out",
                     edit=pyproject.without(table, key, pattern),
                 )
     kind = _glob(PurePosixPath(file))
@@ -53,9 +53,9 @@ def package_data_hint(case: Case, file: str, installed: str) -> Hint | None:
         # What .gitignore names is left out, unless it is named here.
         table, key, item = "tool.hatch.build.targets.wheel", "artifacts", kind
     else:
-        return Hint(title=f"tell the build backend ({backend}) to put {kind} into the wheel")
+        return Hint(f"tell the build backend ({backend}) to put {kind} into the wheel")
     return Hint(
-        title=f"tell {backend} to put it into the wheel: {key} = {json.dumps([item])} in [{table}]",
+        f"tell {backend} to put it into the wheel: {key} = {json.dumps([item])} in [{table}]",
         edit=pyproject.with_item(table, key, item),
     )
 

@@ -4,7 +4,6 @@ import re
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -22,14 +21,11 @@ def folder_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         r"\bos\.(?:mkdir|makedirs)\(([^(),]+)\)", r"os.makedirs(\1, exist_ok=True)", text
     )
     after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{case.place_of(frame)} makes a folder that the bundle has: {printable(asked)}",
         explanation="A task's working folder has the bundle's files in it.",
-        hints=[
-            Hint(title="let it be there already: exist_ok=True", edit=case.line_edit(frame, after))
-        ],
+        hints=[Hint("let it be there already: exist_ok=True", edit=case.line_edit(frame, after))],
     )
 
 

@@ -64,7 +64,7 @@ def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
         _not_handed_on(case, named)
         if named
         else Hint(
-            title="see whether its standard library is there, and install that Python anew if not",
+            "see whether its standard library is there, and install that Python anew if not",
             command=shlex.join([case.child.argv[0], "-c", "import encodings"])
             if case.child
             else None,
@@ -87,8 +87,8 @@ def _not_handed_on(case: Case, named: list[str]) -> Hint:
     there = case.pyproject_text()
     own = set(named) & set(there.items("tool.modelops", "env"))
     if own:
-        return Hint(title=title, edit=there.without("tool.modelops", "env", own.pop()))
-    return Hint(title=title, command=case.exec_command())
+        return Hint(title, edit=there.without("tool.modelops", "env", own.pop()))
+    return Hint(title, command=case.exec_command())
 
 
 def _lost(case: Case, phase: Phase, ended: Exit, stderr: str, noise: str) -> Finding:
@@ -128,7 +128,7 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
         " The same task will meet the same end under the same limit."
         + (" Where it stood when it was ended is in its stack, below." if fatal else ""),
         hints=[
-            *([Hint(title=f"see what takes so much in {place}")] if place else []),
+            *([Hint(f"see what takes so much in {place}")] if place else []),
             case.raise_memory_limit(max(limit, used or 0)),
         ],
         exception=exception,
@@ -146,8 +146,8 @@ def _oom_killed(phase: Phase, limit: int | None) -> Finding:
         explanation=f"The memory{of} of {where} was used up, and the kernel's out-of-memory killer"
         " chose the child. The same task will meet the same end under the same limit.",
         hints=[
-            Hint(title="give the worker more memory (a container's limit, a batch job's request)"),
-            Hint(title="or make the task smaller, or run fewer at once on the machine"),
+            Hint("give the worker more memory (a container's limit, a batch job's request)"),
+            Hint("or make the task smaller, or run fewer at once on the machine"),
         ],
     )
 

@@ -145,11 +145,11 @@ def _stack_overflow(ended: Exit, fatal: FatalError) -> _Reading | None:
         "its stack overflowed",
         why,
         [
-            Hint(title="see why the recursion does not end; write a deep one as a loop, with a list"
+            Hint("see why the recursion does not end; write a deep one as a loop, with a list"
                  " of what is left to do"),
-            *([Hint(title="leave sys.setrecursionlimit() alone: then it is a RecursionError with a"
+            *([Hint("leave sys.setrecursionlimit() alone: then it is a RecursionError with a"
                     " traceback")] if functions else []),
-            Hint(title="if it must be that deep, run it in a thread with a larger stack:"
+            Hint("if it must be that deep, run it in a thread with a larger stack:"
                  " threading.stack_size(512 * 2**20) before the thread is made"),
         ],
     )  # fmt: skip
@@ -224,7 +224,7 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
         "A mapped file could not be read or grown: it was cut while it was mapped (mmap,"
         f" numpy.memmap), its disk is full, or its disk or server failed.{known}",
         [
-            Hint(title="replace a file that others have mapped: write a new one beside it, and"
+            Hint("replace a file that others have mapped: write a new one beside it, and"
                  " rename it" + (f"; see {place}" if place else "")),
             by_hand("see whether a file system is full", "df -h"),
         ],
@@ -253,13 +253,13 @@ def _room_hints(space: Space) -> list[Hint]:
 def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str) -> list[Hint]:
     suspects, certain = _suspects(fatal)
     named = ", ".join(suspects[:_NAMED])
-    hints = [Hint(title=f"see {place}, the last line of Python before it")] if place else []
+    hints = [Hint(f"see {place}, the last line of Python before it")] if place else []
     if certain:
         distribution = distribution_named(suspects[0])
         hints.append(upgrade(case, distribution, f"take a newer {distribution}, or an older one"))
     elif suspects:
         hints.append(
-            Hint(title=f"take other releases of the compiled packages that were loaded: {named}")
+            Hint(f"take other releases of the compiled packages that were loaded: {named}")
         )
     newer = _python_with_native_stacks(case)
     if not certain and newer is not None:
@@ -269,7 +269,7 @@ def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str)
         return [case.start_by_hand()]
     return hints or [
         Hint(
-            title="it is not known what crashed: have the code print what it is at, a line before"
+            "it is not known what crashed: have the code print what it is at, a line before"
             " each call of native code"
         )
     ]

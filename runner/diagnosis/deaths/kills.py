@@ -54,7 +54,7 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
         if outside
         else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
         hints=[
-            Hint(title="run it again; if it recurs, find out who sends the signal: a limit on time"
+            Hint("run it again; if it recurs, find out who sends the signal: a limit on time"
                  " of the batch system or container shows in how long it ran",
                  command=case.exec_command())
             if outside
@@ -108,7 +108,7 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
             by_hand(
                 "see the limit where the worker is started, and raise it there", f"ulimit {option}"
             ),
-            Hint(title="or make the task smaller, or split it"),
+            Hint("or make the task smaller, or split it"),
         ],
         exception=exception,
         retryable=False,
@@ -159,9 +159,9 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
         explanation=explanation + _used(ended),
         hints=[
             by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'"),
-            Hint(title="give the task more memory, or make it smaller")
+            Hint("give the task more memory, or make it smaller")
             if filled
-            else Hint(title="see whether a batch system or container has a limit on memory or"
+            else Hint("see whether a batch system or container has a limit on memory or"
                       " time"),
         ],
         retryable=not filled,

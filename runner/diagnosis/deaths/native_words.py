@@ -10,7 +10,6 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.limits import process_limit
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -43,12 +42,12 @@ class LastWords(Struct, frozen=True):
 
         :param limits: those of the process.
         """
-        hint = Hint(title=self.kind.hint)
+        hint = Hint(self.kind.hint)
         if not self.kind.no_thread:
             return self.text, self.kind.meaning, [hint]
         reached = process_limit(limits)
         meaning = f"{self.kind.meaning} {reached.explanation}"
-        fewer = Hint(title=self.kind.hint, command=_ONE_THREAD)
+        fewer = Hint(self.kind.hint, command=_ONE_THREAD)
         text = f"{self.text}; {reached.what}" if reached.known else self.text
         return text, meaning, [fewer, *reached.hints]
 
@@ -207,9 +206,8 @@ def interrupted_by_native_code(
     limits = case.machine.limits if case.machine else Limits()
     text, meaning, hints = said.told(limits)
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding(
-        phase=phase,
-        code=Code.raised_in(phase),
+    return Finding.raised(
+        phase,
         summary=f"{place}: {text}",
         explanation=f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
         hints=hints,

@@ -84,14 +84,14 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     hints = []
     if library.endswith(".dll"):
         explanation = "It is a library of Windows, and this is another system."
-        hints.append(Hint(title=f"build it for this system, as a .so, and load that: {library}"))
+        hints.append(Hint(f"build it for this system, as a .so, and load that: {library}"))
     elif is_cuda(library):
         explanation = (
             f"{library} is part of NVIDIA's CUDA, which this machine does not have, or not in this"
             " version."
         )
         hints.append(
-            Hint(title="run on a machine with a GPU's driver and CUDA, or use a CPU-only release")
+            Hint("run on a machine with a GPU's driver and CUDA, or use a CPU-only release")
         )
         if needed:
             hints.append(_upgrade(case, needed))
@@ -130,12 +130,12 @@ def _lies_elsewhere(case: Case, library: str) -> tuple[str, Hint] | None:
         if path.name == library:
             argument = shlex.quote(f"LD_LIBRARY_PATH={path.parent}")
             hint = Hint(
-                title=f"see that {path} can be read, and have the loader look there",
+                f"see that {path} can be read, and have the loader look there",
                 command=case.exec_command(f"--env {argument}"),
             )
             return f"It lies in {path.parent}, where the child's loader has not found it.", hint
     hint = Hint(
-        title=f"load the module (or install the package) that has {library}, or build what needs"
+        f"load the module (or install the package) that has {library}, or build what needs"
         f" it anew, for {there.name}"
     )
     return f"What the worker's library paths have is another version: {there}.", hint
@@ -157,7 +157,7 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
     kind, _, number = version.partition("_")
     library = {"GLIBC": "glibc", "GLIBCXX": "libstdc++", "CXXABI": "libstdc++"}.get(kind, kind)
     needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
-    hints = [Hint(title="run on a newer Linux release (a newer image)")]
+    hints = [Hint("run on a newer Linux release (a newer image)")]
     if needed != "a compiled module":
         hints.append(from_source(case, [distribution_named(needed)]))
     return _finding(
@@ -182,12 +182,12 @@ def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             from_source(case, [distribution_named(package)])
             if package
             else Hint(
-                title=f"build {file} for this machine; do not copy compiled files into the bundle"
+                f"build {file} for this machine; do not copy compiled files into the bundle"
                 " from another"
             )
             if _package_in(exception.message)
             else Hint(
-                title=f"build {file} on this machine, or take it from a package that has it for"
+                f"build {file} on this machine, or take it from a package that has it for"
                 " this one: a compiled file runs on one kind of machine only, which this shows",
                 command=f"file {shlex.quote(path)}" if path else None,
                 by="person" if path else UNSET,
@@ -280,9 +280,9 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     release = f"release of {distribution_named(package)}"
     bundled = file in case.bundle_files
     hints = [
-        Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
+        Hint(f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
         if bundled
-        else Hint(title=f"take a {release} that is made for {python.soabi}")
+        else Hint(f"take a {release} that is made for {python.soabi}")
     ]
     minor = re.fullmatch(r"(?:cpython-|cp|pypy)(\d)(\d+).*", tags[0][0]) if tags[0] else None
     if bundled and minor and not same_python:

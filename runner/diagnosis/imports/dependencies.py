@@ -75,9 +75,9 @@ def upgrade(case: Case, distribution: str, title: str) -> Hint:
             # A local label (2.9.1+cpu) has no place in such a clause.
             return require(case, distribution, f">{Version(version or '').public}", title)
         except InvalidVersion:
-            return Hint(title=title)
+            return Hint(title)
     command = f"uv lock --project {case.bundle_argument()} --upgrade-package {distribution}"
-    return Hint(title=title, command=command)
+    return Hint(title, command=command)
 
 
 def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
@@ -119,8 +119,7 @@ def from_source(case: Case, packages: list[str]) -> Hint:
     else:
         edit = case.pyproject_text().with_item("tool.uv", "no-binary-package", *packages)
     return Hint(
-        title=f"build {', '.join(packages)} from source on this machine, for its own processor",
-        edit=edit,
+        f"build {', '.join(packages)} from source on this machine, for its own processor", edit=edit
     )
 
 

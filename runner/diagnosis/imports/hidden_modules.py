@@ -94,7 +94,7 @@ def renamed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         summary=f"{case.place_of(frame)} imports {top}, which is another one; the bundle's own is"
         f" my_{top}",
         explanation=one_line(printable(exception.message), 140),
-        hints=[Hint(title=f"import my_{top}, as it is called now", edit=edit)],
+        hints=[Hint(f"import my_{top}, as it is called now", edit=edit)],
     )
 
 
@@ -132,7 +132,7 @@ def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: Exception
         f" {one_line(printable(exception.message), 140)}",
         hints=[
             Hint(
-                title="take the line out: a file's own names need no import",
+                "take the line out: a file's own names need no import",
                 edit=without_line(case, frame),
             )
         ],
@@ -174,7 +174,7 @@ def _rename(case: Case, file: str, top: str) -> Hint:
     if file.endswith("/__init__.py"):
         file, renamed = file.removesuffix("/__init__.py"), renamed.removesuffix("/__init__.py")
     return Hint(
-        title="give the file another name, and correct the imports that mean it",
+        "give the file another name, and correct the imports that mean it",
         command=f"cd {case.bundle_argument()} && mv {shlex.quote(file)} {shlex.quote(renamed)}",
     )
 

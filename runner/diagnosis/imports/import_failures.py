@@ -68,8 +68,8 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
         f" then: {steps}",
         hints=[
             Hint(
-                title=f"move what both need into a third module, or import in {files[-1]} inside"
-                " the function that needs it",
+                f"move what both need into a third module, or import in {files[-1]} inside"
+                " the function that needs it"
             )
         ],
     )
@@ -89,18 +89,18 @@ def _made_importable(case: Case, frame: Frame | None, asking: str, name: str, fi
     if root == "src" and case.declaring_file() == "pyproject.toml":
         table = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"'
         return Hint(
-            title="make the bundle installable, so that its packages are",
+            "make the bundle installable, so that its packages are",
             edit=case.pyproject_text().added(table),
         )
     title = f"have Python look in {root or 'the top of the bundle'}"
     line = (frame.text or "").strip() if frame else ""
     if not line or not re.match(r"(?:import|from)\s", line):
-        return Hint(title=title)
+        return Hint(title)
     up = len(PurePosixPath(asking).parts) - 1
     folder = f"pathlib.Path(__file__).resolve().parents[{up}] / {root!r}"
     # On one line, as it may be indented.
     after = f"import pathlib, sys; sys.path.insert(0, str({folder})); {line}"
-    return Hint(title=title, edit=Edit(file=asking, before=line, after=after))
+    return Hint(title, edit=Edit(file=asking, before=line, after=after))
 
 
 def _from_beside(case: Case, frame: Frame | None, name: str) -> Edit | None:
@@ -125,17 +125,15 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     installed = bool(case.environment and case.environment.site)
     top = name.partition(".")[0]
     if PurePosixPath(file).parent == beside and f"{beside}/__init__.py" in case.bundle_files:
-        hint = Hint(
-            title=f"say in {asking} that it is beside it", edit=_from_beside(case, frame, name)
-        )
+        hint = Hint(f"say in {asking} that it is beside it", edit=_from_beside(case, frame, name))
         why = "A package's modules are not importable by their bare names."
     elif installed:
         root = f"/{file}".rpartition("/" + name.replace(".", "/"))[0].lstrip("/") or "."
         pyproject = case.pyproject_text()
-        hint = Hint(title=f"tell the build backend ({pyproject.backend}) to include {top}")
+        hint = Hint(f"tell the build backend ({pyproject.backend}) to include {top}")
         if pyproject.backend == "setuptools":
             edit = pyproject.setting("tool.setuptools.packages.find", "where", [root])
-            hint = Hint(title=f"tell setuptools to include {top}", edit=edit)
+            hint = Hint(f"tell setuptools to include {top}", edit=edit)
         why = "The bundle is installed, and its build backend left this out."
     else:
         hint = _made_importable(case, frame, asking, name, file)
@@ -166,7 +164,7 @@ def _no_submodule(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         code=Code.MODULE_NOT_FOUND,
         summary=f"{where} imports from {folder}, and nothing is in that folder",
         explanation="The bundle has a .gitmodules: git fetches such folders only when it is asked.",
-        hints=[Hint(title="fetch the bundle's submodules", command=command)],
+        hints=[Hint("fetch the bundle's submodules", command=command)],
     )
 
 
@@ -190,7 +188,7 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             explanation=f"Python's first folder of modules is that of {folder.parts[0]}."
             if folder.parts
             else "",
-            hints=[Hint(title="import it by its name", edit=case.line_edit(frame, after))],
+            hints=[Hint("import it by its name", edit=case.line_edit(frame, after))],
         )
     return Finding(
         phase=phase,
@@ -201,7 +199,7 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         + ". The modules beside it are found by their names.",
         hints=[
             Hint(
-                title="import it by its name",
+                "import it by its name",
                 edit=None if after == line else Edit(file=asking, before=line, after=after),
             )
         ],

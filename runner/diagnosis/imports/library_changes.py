@@ -68,7 +68,7 @@ def _library_changed(
     if change.instead and not package:
         title = f"use {change.instead} in place of {what}"
         edit = _replaced(case, frame, what, change.instead)
-        hints.append(Hint(title=title + (f", in {where}" if where else ""), edit=edit))
+        hints.append(Hint(title + (f", in {where}" if where else ""), edit=edit))
     if change.package:
         hints.append(
             case.declare_hint(f"install {change.package}, which stands in", change.package)

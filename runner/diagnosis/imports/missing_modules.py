@@ -122,7 +122,7 @@ def _not_compiled(
         " compiled",
         explanation="A module in another language is compiled where the bundle is installed, by its"
         " build; what is compiled on one machine suits no other.",
-        hints=[Hint(title=f"have the bundle's build compile it: {how}")],
+        hints=[Hint(f"have the bundle's build compile it: {how}")],
     )
 
 
@@ -147,11 +147,9 @@ def _not_in_bundles_package(
     close = nearest(wanted[:100], beside[:1000])
     corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
     hint = (
-        Hint(
-            title=f"did you mean {corrected}?", edit=_corrected(case, exception, missing, corrected)
-        )
+        Hint(f"did you mean {corrected}?", edit=_corrected(case, exception, missing, corrected))
         if close
-        else Hint(title=f"add {wanted}.py to the bundle, or correct the import in {where or file}")
+        else Hint(f"add {wanted}.py to the bundle, or correct the import in {where or file}")
     )
     return Finding(
         phase=phase,
@@ -241,7 +239,7 @@ def _not_in_what_is_installed(
             " always its module's.",
             hints=[
                 Hint(
-                    title=f"import {' or '.join(modules)}",
+                    f"import {' or '.join(modules)}",
                     edit=Edit(
                         file=case.short_path(frame.file),
                         before=one_line(frame.text, 160) if frame.text else None,
@@ -253,10 +251,7 @@ def _not_in_what_is_installed(
     hints = another_release(case, name, version)
     if not is_installed(case, missing.top):
         hints = [
-            Hint(
-                title=f"see what {name} calls its modules: none that is installed here is"
-                f" {missing.top}"
-            )
+            Hint(f"see what {name} calls its modules: none that is installed here is {missing.top}")
         ]
     return Finding(
         phase=phase,
@@ -342,14 +337,14 @@ def _not_installed(
     hints = [case.declare_hint(f"add {name} to the dependencies", name)]
     if distribution_of(missing.asked) is None and not is_well_known(missing.top):
         own = f"put {missing.top}.py into the bundle, where it is a module of your own"
-        hints.append(Hint(title=f"or {own}"))
+        hints.append(Hint(f"or {own}"))
         if _is_unpickled(exception):
             explanation = f"What is unpickled is of a class that {missing.top} defines."
             added = msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")
-            hints = [Hint(title=own), added]
+            hints = [Hint(own), added]
     if (only := conda_only(missing.top)) is not None:
         explanation = f"{missing.top} is {only.what}; it is not on the package index."
-        hints = [Hint(title=only.instead)]
+        hints = [Hint(only.instead)]
     if frame is not None and "site-packages" in exception.traceback[-1].file:
         library = case.short_path(exception.traceback[-1].file).partition("/")[0]
         explanation += f" It is {library} that imports it, and does not bring it by itself."

@@ -62,7 +62,7 @@ def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what
         summary=f"{case.place_of(frame)} imports {name!r}, which is not there; {what}",
         explanation=f"{name} is nearly {meant}. (A package of the index that is called nearly as"
         " another one may be a stranger's: see who wrote it before it is installed.)",
-        hints=[hint or Hint(title=f"did you mean {meant}?", edit=edit)],
+        hints=[hint or Hint(f"did you mean {meant}?", edit=edit)],
     )
 
 
@@ -76,7 +76,7 @@ def _renamed(case: Case, name: str, meant: str) -> Hint | None:
     there = file.removesuffix(PurePosixPath(file).name) + name + PurePosixPath(file).suffix
     moved = f"mv {shlex.quote(file)} {shlex.quote(there)}"
     return Hint(
-        title=f"call the file {there}: a name with other signs than _ cannot be imported",
+        f"call the file {there}: a name with other signs than _ cannot be imported",
         command=f"cd {case.bundle_argument()} && {moved}",
     )
 

@@ -141,11 +141,11 @@ def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     ]
     if "site-packages" in raised_at.file:
         explanation = f"{asking} came to it; it is not the bundle's own code."
-        hints.append(Hint(title="or take an older release of what is at " + where))
+        hints.append(Hint("or take an older release of what is at " + where))
     else:
         explanation = f"The line is: {one_line(line, 160)}" if line else ""
         if feature.instead:
-            hints.append(Hint(title=f"or use {feature.instead}, in {where}"))
+            hints.append(Hint(f"or use {feature.instead}, in {where}"))
     loading = Code.SYNTAX_ERROR if feature.notation else Code.LOAD_RAISED
     return Finding(
         phase=phase,

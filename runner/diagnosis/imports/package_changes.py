@@ -204,7 +204,7 @@ def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) 
     if frame is not None and len(line) <= 160:
         after = _instead(line, what, change)
         edit = after and Edit(file=case.short_path(frame.file), before=line, after=after)
-    return [Hint(title=title, edit=edit or None)]
+    return [Hint(title, edit=edit or None)]
 
 
 def _instead(line: str, what: str, change: PackageChange) -> str | None:

@@ -14,7 +14,7 @@ def system_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         return None
     package, known = found
     where = case.place_of(case.telling_frame(exception)) or "the bundle"
-    hints = [Hint(title=known.instead)]
+    hints = [Hint(known.instead)]
     if known.wheel:
         title = f"ask for {known.wheel}, which brings an {known.thing}"
         hints.insert(0, case.declare_hint(title, known.wheel))

@@ -41,7 +41,7 @@ def windows_only(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         explanation="A bundle runs on Linux or macOS.",
         hints=[
             Hint(
-                title="do without it; or, where the model only needs it on Windows, ask first",
+                "do without it; or, where the model only needs it on Windows, ask first",
                 edit=_asked_first(case, frame) if frame is not None else None,
             )
         ],

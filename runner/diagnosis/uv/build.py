@@ -180,15 +180,15 @@ def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:
     title = f"ask for {meant}, which is what {name} stands for"
     written = requirement_for(failure, name)
     if written is None:
-        return Hint(title=title)
-    return Hint(title=title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
+        return Hint(title)
+    return Hint(title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
 
 
 def _with_wheel(case: Case, failure: UvFailure, name: str, version: str) -> Hint:
     """Take a version that need not be built: uv has found it."""
     this = minor_version(failure.python_version)
     return Hint(
-        title=f"take {name} {version}, which has a wheel for Python {this}: then it is not built",
+        f"take {name} {version}, which has a wheel for Python {this}: then it is not built",
         edit=wheel_edit(case, failure, name, version),
     )
 
@@ -212,7 +212,7 @@ def _misnamed(case: Case, failure: UvFailure, error: UvError, called: str, name:
         summary=f"{failure.file} asks for {name}, and the project at that place calls itself"
         f" {called}",
         explanation="\n".join([*([written] if written else []), *error.messages]),
-        hints=[Hint(title=f"ask for it by its own name, {called}", edit=edit)],
+        hints=[Hint(f"ask for it by its own name, {called}", edit=edit)],
     )
 
 
@@ -222,7 +222,7 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
     table = f'[project]\nname = "{name.rpartition("/")[2]}"\nversion = "0.1.0"'
     hints = [
         Hint(
-            title=f"add a pyproject.toml to {name}, with a [project] table (PEP 621)",
+            f"add a pyproject.toml to {name}, with a [project] table (PEP 621)",
             edit=Edit(file=f"{name}/pyproject.toml", after=table),
         )
     ]
@@ -230,13 +230,13 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
         asking = [one for one in failure.dependencies if _ITSELF.fullmatch(one)]
         in_lines = failure.file == "requirements.txt" and len(asking) == 1
         hints = [
-            Hint(title=f"take the line that asks for it out of {failure.file}: a task runs in the"
+            Hint(f"take the line that asks for it out of {failure.file}: a task runs in the"
                  " bundle's folder, and its modules are found there",
                  edit=Edit(file=failure.file, before=asking[0], after="") if in_lines else None)
         ]  # fmt: skip
     elif "/git-v" in folder:
         name = "what was fetched from git"
-        hints = [Hint(title="name the folder of the project: #subdirectory=FOLDER after the URL")]
+        hints = [Hint("name the folder of the project: #subdirectory=FOLDER after the URL")]
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_BUILD_FAILED,

@@ -103,7 +103,7 @@ def advice(
         ]
     more = None if own else more_than_a_package(name)
     if more is not None:
-        return [Hint(title=more.advice(name)), *_system(case, failure, own, words)]
+        return [Hint(more.advice(name)), *_system(case, failure, own, words)]
     return (
         _system(case, failure, own, words)
         or _cython_3(case, words)
@@ -123,11 +123,11 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
         if written is None:
             return [
                 install,
-                Hint(title="or ask for psycopg2-binary, which is not built from source"),
+                Hint("or ask for psycopg2-binary, which is not built from source"),
             ]
         binary = written.replace("psycopg2", "psycopg2-binary", 1)
         edit = requirement_edit(case, failure, written, binary)
-        return [Hint(title="ask for psycopg2-binary in place of psycopg2", edit=edit), install]
+        return [Hint("ask for psycopg2-binary in place of psycopg2", edit=edit), install]
     if header := _HEADER_MISSING.search(words):
         wanted = header.group(1)
         if wanted == "Python.h":
@@ -135,7 +135,7 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
         if wanted.startswith("numpy/"):
             return [
                 Hint(
-                    title="tell the compiler where NumPy's headers are: in setup.py,"
+                    "tell the compiler where NumPy's headers are: in setup.py,"
                     " include_dirs=[numpy.get_include()]"
                     if own
                     else "its setup.py does not say where NumPy's headers are: build it with"
@@ -146,7 +146,7 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
     if own and (file := _DATA_MISSING.search(words)):
         name = file[1].removeprefix(f"{failure.bundle_path}/")
         empty = Edit(file=name, after=name) if _SAYS_NOTHING.fullmatch(name) else None
-        return [Hint(title=f"add {name} to the bundle: its build reads it", edit=empty)]
+        return [Hint(f"add {name} to the bundle: its build reads it", edit=empty)]
     if tool := _TOOL_MISSING.search(words):
         return [_tool(next(filter(None, tool.groups())))]
     if compiler := _COMPILER_MISSING.search(words):
@@ -165,14 +165,14 @@ def _development_files(what: str, name: str) -> Hint:
 def _on_debian(title: str, package: str | None) -> Hint:
     """:param package: that of Debian's, where it is known."""
     if package is None:
-        return Hint(title=title)
+        return Hint(title)
     command = f"apt-get install {package}"
     return by_hand(f"{title} ({package} on Debian)", command)
 
 
 def _tool(tool: str) -> Hint:
     if tool.lower().startswith("rust"):
-        return Hint(title="install Rust, which the build runs (rustc and cargo on Debian)")
+        return Hint("install Rust, which the build runs (rustc and cargo on Debian)")
     package, variable = tool_package(tool), chosen_by(tool)
     choose = f", or choose another by {variable}" if variable else ""
     hint = _on_debian(f"install {tool}, which the build runs", package)
@@ -184,7 +184,7 @@ def _cython_3(case: Case, words: str) -> list[Hint]:
     if not (found := re.search(r"undeclared name not builtin: (\w+)", words)):
         return []
     edit = uv_setting(case, "build-constraint-dependencies", ["cython<3"])
-    return [Hint(title=f"build it with a Cython of before 3, which knows {found[1]}", edit=edit)]
+    return [Hint(f"build it with a Cython of before 3, which knows {found[1]}", edit=edit)]
 
 
 def _variable(words: str) -> list[Hint]:
@@ -207,7 +207,7 @@ def _removed_from_python(
 ) -> list[Hint]:
     """The build imports what this Python has no more."""
     if _PYTHON_2.search(words):
-        port = Hint(title="port it: its build is written for Python 2")
+        port = Hint("port it: its build is written for Python 2")
         return [port if own else _after_python_2(case, failure, name)]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")
@@ -222,13 +222,13 @@ def _removed_from_python(
     if own:
         instead = "setuptools" if what == "distutils" else change.instead or change.package
         if instead:
-            port = Hint(title=f"use {instead} in its place: {gone}")
+            port = Hint(f"use {instead} in its place: {gone}")
         else:
-            port = Hint(title=f"let the build do without it: {gone}")
+            port = Hint(f"let the build do without it: {gone}")
         return [port, *python_hints(case, failure, minors, first=False)]
     hints = python_hints(case, failure, minors)
     ask = "or ask" if hints else "ask"
-    return [*hints, Hint(title=f"{ask} for a newer version of {name}: {gone}")]
+    return [*hints, Hint(f"{ask} for a newer version of {name}: {gone}")]
 
 
 def _removed(words: str) -> tuple[str, Change] | None:
@@ -265,7 +265,7 @@ def _module_missing(
         if asked.partition(".")[0] == str(named).partition(".")[0]:
             return [
                 Hint(
-                    title=f"name the backend that is meant: {named} is not one",
+                    f"name the backend that is meant: {named} is not one",
                     edit=pyproject.setting("build-system", "build-backend", meant),
                 )
             ]
@@ -283,12 +283,11 @@ def _module_missing(
             if own
             else uv_setting(case, name, [older], "extra-build-dependencies")
         )
-        return [Hint(title=f"build with a setuptools that still has {missing}", edit=edit)]
+        return [Hint(f"build with a setuptools that still has {missing}", edit=edit)]
     if own and (file := importable_file(case, top)) is not None:
         return [
             Hint(
-                title=f"let the build see {file}: it does not look for modules in the bundle's"
-                " folder",
+                f"let the build see {file}: it does not look for modules in the bundle's folder",
                 edit=_let_build_see(pyproject, file, top),
             )
         ]
@@ -300,7 +299,7 @@ def _module_missing(
             edit = pyproject.setting("build-system", "requires", ["setuptools", needed])
         return [
             Hint(
-                title=f"name {needed}, which brings {missing}, among what the build needs"
+                f"name {needed}, which brings {missing}, among what the build needs"
                 if needed != missing
                 else f"name what provides {missing} among what the build needs",
                 edit=edit,
@@ -308,7 +307,7 @@ def _module_missing(
         ]
     return [
         Hint(
-            title=f"{name} does not say that its build needs {needed}: say it in its place",
+            f"{name} does not say that its build needs {needed}: say it in its place",
             edit=uv_setting(case, name, [needed], "extra-build-dependencies"),
         )
     ]
@@ -340,7 +339,7 @@ def _no_version(case: Case, module: str, name: str) -> list[Hint]:
     attr = case.pyproject_text().value("tool.setuptools.dynamic.version", "attr")
     file = importable_file(case, module) if attr == f"{module}.{name}" else None
     edit = Edit(file=file, after=f'{name} = "0.1.0"') if file else None
-    return [Hint(title=f"say the version there: {name} = ...", edit=edit)] if edit else []
+    return [Hint(f"say the version there: {name} = ...", edit=edit)] if edit else []
 
 
 def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
@@ -350,7 +349,7 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         key = "fallback-version" if table == "tool.hatch.version" else "fallback_version"
         return [
             Hint(
-                title="give a version for where there is no git history: a bundle is built from"
+                "give a version for where there is no git history: a bundle is built from"
                 " its files, and .git is not one of them",
                 edit=case.pyproject_text().setting(table, key, "0.1.0"),
             )
@@ -360,17 +359,17 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
     ):
         there = case.pyproject_text()
         edit = there.without("project", "classifiers", superseded[1].strip())
-        return [Hint(title="take that classifier out: license says it already", edit=edit)]
+        return [Hint("take that classifier out: license says it already", edit=edit)]
     if missing := _FILE_MISSING.search(words):
         file = next(filter(None, missing.groups())).removeprefix(f"{failure.bundle_path}/")
         line = re.search(rf'^[\w-]+ = "{re.escape(file)}"$', case.pyproject, re.MULTILINE)
         edit = Edit(file="pyproject.toml", before=line[0], after=f"# {line[0]}") if line else None
         title = f"take it out of pyproject.toml, or add {file} to the bundle"
-        return [Hint(title=title, edit=edit)]
+        return [Hint(title, edit=edit)]
     named = case.pyproject_text().value("project", "license")
     if "`project.license` must be valid exactly by one definition" in words and named:
         edit = case.pyproject_text().setting("project", "license", {"text": named})
-        return [Hint(title="give the licence as a text, which need not be of SPDX", edit=edit)]
+        return [Hint("give the licence as a text, which need not be of SPDX", edit=edit)]
     if script := re.search(r"invalid console script: '([^']+)'", words):
         there, written = case.pyproject_text(), script.group(1)
         module, _, function = written.rpartition(".")
@@ -382,18 +381,18 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
             else []
         )
         edit = there.setting("project.scripts", named[0], meant) if named else None
-        return [Hint(title=f"name a function of a module in [project.scripts]: {meant}", edit=edit)]
+        return [Hint(f"name a function of a module in [project.scripts]: {meant}", edit=edit)]
     if re.search(r"expected version to start with a number|not part of a valid version", words):
         written = str(case.pyproject_text().value("project", "version"))
         numbers = re.search(r"\d+(?:\.\d+)*", written)
         version = numbers[0] if numbers else "0.1.0"
         edit = case.pyproject_text().setting("project", "version", version)
-        return [Hint(title=f"give it a version of numbers (PEP 440), such as {version}", edit=edit)]
+        return [Hint(f"give it a version of numbers (PEP 440), such as {version}", edit=edit)]
     if unset := _NAME_MISSING.search(words):
         return _no_version(case, unset[1] or unset[5] or "", unset[2] or unset[4])
     if "cannot package module without docstring" in words:
         return [
             only_dependencies(case, ""),
-            Hint(title="or begin its module with a docstring, and with __version__"),
+            Hint("or begin its module with a docstring, and with __version__"),
         ]
     return say_what_to_ship(case, words)

@@ -40,10 +40,10 @@ def other_index_finding(case: Case, failure: UvFailure, error: UvError) -> Findi
         f" nobody can put a package of that name in front of yours. {asked} comes before {other}.",
         hints=[
             Hint(
-                title="if both indexes can be trusted, take the best version of all of them",
+                "if both indexes can be trusted, take the best version of all of them",
                 edit=uv_setting(case, "index-strategy", "unsafe-best-match"),
             ),
-            Hint(title=_by_order(failure, asked, other)),
+            Hint(_by_order(failure, asked, other)),
         ],
     )
 
@@ -77,7 +77,7 @@ def pytorch_index(case: Case, failure: UvFailure, name: str, spec: str) -> Hint 
             # Beside sources of others: asked after the rest, for what they have not.
             f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"'
         )
-    return Hint(title=title, edit=edit)
+    return Hint(title, edit=edit)
 
 
 def uv_setting(case: Case, key: str, value: str | bool | list[str], table: str = "") -> Edit | None:

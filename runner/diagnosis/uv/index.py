@@ -69,8 +69,8 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             Code.INDEX_UNREACHABLE,
             "uv may not use the network, and a package is not in its cache",
             f"{error.said}\n{hinted}",
-            Hint(title="allow it the network", command="unset UV_OFFLINE"),
-            Hint(title="or build once where there is a network, with the same UV_CACHE_DIR"),
+            Hint("allow it the network", command="unset UV_OFFLINE"),
+            Hint("or build once where there is a network, with the same UV_CACHE_DIR"),
             retryable=False,
         )
     if "Git operation" in said:
@@ -87,7 +87,7 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             *_gone(case, failure, said, url),
         )
     url = _url(said)
-    see = Hint(title="see whether it can be reached from here")
+    see = Hint("see whether it can be reached from here")
     if "://" in url:
         see = by_hand(see.title, f"curl -I {shlex.quote(url)}")
     return _unreachable(said, see)
@@ -98,7 +98,7 @@ def _gone(case: Case, failure: UvFailure, said: str, url: str) -> list[Hint]:
     if failure.requirements_from == "uv.lock":
         return [
             Hint(
-                title="uv.lock names a file that is gone: lock anew",
+                "uv.lock names a file that is gone: lock anew",
                 command=f"uv lock --upgrade --project {shlex.quote(failure.bundle_path)}",
             )
         ]
@@ -106,11 +106,11 @@ def _gone(case: Case, failure: UvFailure, said: str, url: str) -> list[Hint]:
     if f" @ {url}" in said:
         correct = f"correct the URL in {failure.file}"
         if file is None:
-            return [Hint(title=correct)]
-        return [by_version(case, failure, file), Hint(title=f"or {correct}")]
+            return [Hint(correct)]
+        return [by_version(case, failure, file), Hint(f"or {correct}")]
     edit = another_version(case, failure, file[1].replace("_", "-"), file[2]) if file else None
     title = "the package index lists this file and has it not: ask for another version"
-    return [Hint(title=title, edit=edit)]
+    return [Hint(title, edit=edit)]
 
 
 def _unreachable(said: str, see: Hint) -> Finding:
@@ -139,7 +139,7 @@ def _unreachable(said: str, see: Hint) -> Finding:
             by_hand("or name the file that has it", "export SSL_CERT_FILE=/a/file.pem"),
         ]
     elif why.startswith("it answered") and retryable:
-        hints.insert(0, Hint(title="run it again later: the fault is the server's"))
+        hints.insert(0, Hint("run it again later: the fault is the server's"))
     elif retryable:
         hints.append(by_hand("behind a proxy, name it", "export HTTPS_PROXY=http://proxy.example"))
     return Finding.of(
@@ -159,13 +159,13 @@ def _unauthorized(text: str, refusal: str) -> Finding:
         f"the package index at {host} wants other credentials: {refusal}",
         text.strip(),
         Hint(
-            title="give uv the credentials",
+            "give uv the credentials",
             edit=Edit(file="~/.netrc", after=f"machine {host.partition(':')[0]} login USER"
                       " password PASSWORD"),
-            by="person",
+            by="person"
         ),
         Hint(
-            title="or see that the index's URL is the right one, and has no others in it: they"
+            "or see that the index's URL is the right one, and has no others in it: they"
             " come first"
         ),
     )  # fmt: skip
@@ -182,7 +182,7 @@ def _git(said: str) -> Finding:
             f"git is not installed, and {url} is a git repository",
             said,
             by_hand("install git (git on Debian)", "apt-get install git"),
-            Hint(title="or name a release of it on a package index, which needs no git"),
+            Hint("or name a release of it on a package index, which needs no git"),
         )
     if _GIT_UNAUTHORIZED.search(said):
         return Finding.of(

@@ -34,7 +34,7 @@ def say_what_to_ship(case: Case, words: str) -> list[Hint]:
     hints = []
     if modules:
         title = "say which modules are to be installed"
-        hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
+        hints.append(Hint(title, edit=_shipped(case, backend, modules, packages, names)))
     if not _has_src(case):
         hints.append(only_dependencies(case, "or, " if hints else ""))
     return hints
@@ -42,7 +42,7 @@ def say_what_to_ship(case: Case, words: str) -> list[Hint]:
 
 def only_dependencies(case: Case, otherwise: str) -> Hint:
     return Hint(
-        title=f"{otherwise}if its code need not be installed, have only its dependencies installed:"
+        f"{otherwise}if its code need not be installed, have only its dependencies installed:"
         " a task runs in the bundle's folder",
         edit=case.pyproject_text().setting("tool.uv", "package", False),
     )

@@ -60,8 +60,8 @@ def _too_new(case: Case, failure: UvFailure, hinted: str, edges: list[Edge]) -> 
         f" exclude-newer sets{came}",
         "uv leaves out what was uploaded after exclude-newer, which the bundle or UV_EXCLUDE_NEWER"
         " sets so that it finds the same versions again.",
-        Hint(title=take, edit=uv_setting(case, name, value, "exclude-newer-package")),
-        Hint(title="or move exclude-newer, and all that it keeps back, to a later date"),
+        Hint(take, edit=uv_setting(case, name, value, "exclude-newer-package")),
+        Hint("or move exclude-newer, and all that it keeps back, to a later date"),
     )
 
 
@@ -84,7 +84,7 @@ def _pre_release(case: Case, failure: UvFailure, hinted: str, edges: list[Edge])
         f"there are only pre-releases for {asks}" + (f", such as {version}" if version else ""),
         "uv takes a pre-release where a requirement names one, or where it is told to.",
         Hint(
-            title=f"ask for {name} {version} by its name" if edit else "let uv take pre-releases",
+            f"ask for {name} {version} by its name" if edit else "let uv take pre-releases",
             edit=edit or uv_setting(case, "prerelease", "allow"),
         ),
     )
@@ -98,19 +98,18 @@ def _yanked(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
     name, spec = name_of(which), spec_of(which)
     wanted = wanted_by(name, edges)
     asks = wanted.text if wanted else name
-    hints = [Hint(title=f"ask for another version of {name}")]
+    hints = [Hint(f"ask for another version of {name}")]
     if wanted is not None and wanted.root:
         written = written_requirement(failure, wanted)
         pin = Hint(
-            title=f"if it must be {which}, pin it: uv takes a withdrawn version by its exact number"
-            " only",
+            f"if it must be {which}, pin it: uv takes a withdrawn version by its exact number only",
             edit=requirement_edit(case, failure, written, specified(written, spec)),
         )
-        hints = [pin, Hint(title=f"or ask for another version of {name}")]
+        hints = [pin, Hint(f"or ask for another version of {name}")]
     elif wanted is not None:
         who = name_of(wanted.who)
         edit = another_version(case, failure, who)
-        hints = [Hint(title=f"ask for another version of {who}", edit=edit)]
+        hints = [Hint(f"ask for another version of {who}", edit=edit)]
     return Finding.of(
         Phase.ENVIRONMENT,
         Code.DEPENDENCY_NOT_FOUND,

@@ -111,12 +111,12 @@ def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
         explanation=error.said,
         hints=[
             Hint(
-                title="keep environments in a folder that can be written to",
+                "keep environments in a folder that can be written to",
                 command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
             )
             if own
             else Hint(
-                title="let uv keep its cache in a folder that can be written to",
+                "let uv keep its cache in a folder that can be written to",
                 command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
             )
         ],
@@ -177,9 +177,7 @@ def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
         summary=f"{variable} is {value!r}, which uv does not take"
         + (f": {one_line(taken, 200)}" if taken else ""),
         explanation="\n".join(words),
-        hints=[
-            Hint(title=f"unset {variable}, or give it another value", command=f"unset {variable}")
-        ],
+        hints=[Hint(f"unset {variable}, or give it another value", command=f"unset {variable}")],
     )
 
 
@@ -217,10 +215,9 @@ def _status_lost() -> Finding:
         " it is not used.",
         hints=[
             Hint(
-                title="in the worker, before the first run: signal.signal(signal.SIGCHLD,"
-                " signal.SIG_DFL)",
+                "in the worker, before the first run: signal.signal(signal.SIGCHLD, signal.SIG_DFL)"
             ),
-            Hint(title="or build the environment beforehand: modelops-runner check --build"),
+            Hint("or build the environment beforehand: modelops-runner check --build"),
         ],
     )
 

@@ -30,7 +30,7 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
             " bundle takes it from there",
             f"Without it, {name} might come from the package index as well.",
             Hint(
-                title="say so",
+                "say so",
                 edit=case.pyproject_text().setting("tool.uv.sources", name, {"workspace": True}),
             ),
         )
@@ -43,7 +43,7 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
             Code.DEPENDENCY_NOT_FOUND,
             f"{name} comes from the index {index} ([tool.uv.sources]), which is nowhere declared",
             "An index that sources name has a name and a URL in [[tool.uv.index]].",
-            Hint(title="say where it is", edit=edit, by="person"),
+            Hint("say where it is", edit=edit, by="person"),
         )
     if missing := _NO_MEMBER.search(error.said):
         return _no_member(case, missing[1])
@@ -64,7 +64,7 @@ def _other_uv(case: Case, wanted: str, running: str) -> Finding:
         Code.ENVIRONMENT_FAILED,
         f"the bundle wants uv {wanted} (required-version), and the runner's is {running}",
         "Environments are built by the uv that is installed beside the runner.",
-        Hint(title=f"if the bundle can be built by uv {running} too, say so", edit=edit),
+        Hint(f"if the bundle can be built by uv {running} too, say so", edit=edit),
         by_hand(
             "or install the one that it wants beside the runner",
             f"python -m pip install {shlex.quote(f'uv{specifier}')}",
@@ -80,12 +80,10 @@ def _no_member(case: Case, name: str) -> Finding:
     ]
     # A member's folder is mostly called as it is, with _ or - in it.
     alike = [one for one in folders if _plain(one.rpartition("/")[2]) == _plain(name)]
-    hint = Hint(
-        title=f"put {name} into the bundle, and its folder into members of [tool.uv.workspace]"
-    )
+    hint = Hint(f"put {name} into the bundle, and its folder into members of [tool.uv.workspace]")
     if len(alike) == 1:
         hint = Hint(
-            title=f"make {alike[0]} a member",
+            f"make {alike[0]} a member",
             edit=case.pyproject_text().with_item("tool.uv.workspace", "members", alike[0]),
         )
     return Finding.of(

@@ -61,7 +61,7 @@ def python_conflict(
     newer = not minors or Version(minors[-1]) < current
     hints.append(
         Hint(
-            title=f"{'or a' if hints else 'a'}sk for {'a newer' if newer else 'an older'} version"
+            f"{'or a' if hints else 'a'}sk for {'a newer' if newer else 'an older'} version"
             f" of {name}, one that takes Python {current.major}.{current.minor}",
             edit=_other_version(case, failure, written, newer),
         )
@@ -74,7 +74,7 @@ def python_conflict(
         if failure.file != "requirements.txt":
             edit = case.pyproject_text().setting("project", "requires-python", f">={other}")
         title = f"or, if the bundle's own code runs on Python {other}, let it"
-        hints.append(Hint(title=title, edit=edit))
+        hints.append(Hint(title, edit=edit))
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,
@@ -96,10 +96,10 @@ def own_python_finding(
     accepted = minors_of(case.bundle.requires_python or "" if case.bundle else "")
     hints = python_hints(case, failure, minors)[:1]
     if not hints and minors and not set(minors) & set(accepted):
-        hints = [Hint(title="requires-python and the build exclude each other: correct one")]
+        hints = [Hint("requires-python and the build exclude each other: correct one")]
     hints.append(
         Hint(
-            title="say it where it can be read, and every worker chooses by it",
+            "say it where it can be read, and every worker chooses by it",
             edit=case.pyproject_text().setting("project", "requires-python", wanted),
         )
     )
@@ -127,10 +127,10 @@ def python_hints(
         return []
     return [
         Hint(
-            title=f"{'' if first else 'or '}run it on Python {target}",
+            f"{'' if first else 'or '}run it on Python {target}",
             command=f"modelops-runner exec {shlex.quote(failure.bundle_path)} --python {target}",
         ),
-        Hint(title="or say so in the bundle, for every worker", edit=_edit(case, failure, target)),
+        Hint("or say so in the bundle, for every worker", edit=_edit(case, failure, target)),
     ]
 
 
@@ -165,14 +165,14 @@ def platform_conflict(
         ),
         hints=[
             Hint(
-                title="if the bundle works without it here, say where it is needed",
+                "if the bundle works without it here, say where it is needed",
                 edit=requirement_edit(
                     case, failure, written, f"{written}; sys_platform == '{platforms[0]}'"
                 )
                 if len(platforms) == 1 and written is not None and ";" not in written
                 else None,
             ),
-            Hint(title="or run the bundle on a platform that it has wheels for"),
+            Hint("or run the bundle on a platform that it has wheels for"),
         ],
     )
 

@@ -47,7 +47,7 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
 
 
 def _lock_outdated(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
-    hint = Hint(title="lock it anew", command=_relock(failure))
+    hint = Hint("lock it anew", command=_relock(failure))
     return _Refused(f"uv.lock does not match {failure.file}", [hint], Code.LOCK_OUTDATED)
 
 
@@ -59,7 +59,7 @@ def _lock_too_new(case: Case, failure: UvFailure, error: UvError, _: re.Match[st
 
 def _lock_broken(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
-    hint = Hint(title="remove it and lock anew", command=f"rm {lock} && {_relock(failure)}")
+    hint = Hint("remove it and lock anew", command=f"rm {lock} && {_relock(failure)}")
     return _Refused(f"uv.lock is broken: {error.last}", [hint])
 
 
@@ -67,7 +67,7 @@ def _other_hash(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]
     file, recorded = failure.requirements_from, _HASHES.search(error.said)
     edit = Edit(file=file, before=recorded[1], after=recorded[2]) if recorded else None
     title = f"find out why it changed; if it may, record its hash anew in {file}"
-    hint = Hint(title=title, edit=edit, by="person" if edit else UNSET)
+    hint = Hint(title, edit=edit, by="person" if edit else UNSET)
     return _Refused(f"{error.last}: what the index has is not what was recorded", [hint])
 
 
@@ -78,14 +78,14 @@ def _no_requirement(
     reason, *quoted = error.messages[-1].splitlines()
     what = f": {quoted[0].strip()}" if quoted else ""
     summary = f"{file} has a line that is not a requirement{what}: {reason}"
-    return _Refused(summary, [Hint(title=f"correct it in {file} (PEP 508)")])
+    return _Refused(summary, [Hint(f"correct it in {file} (PEP 508)")])
 
 
 def _no_setting(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     toml, line, reason = found.groups()
-    hint = Hint(title=f"correct line {line} of {toml}")
+    hint = Hint(f"correct line {line} of {toml}")
     if toml == "pyproject.toml" and (one := _ONE_OF_LIST.match(reason)):
-        hint = Hint(title="make a list of it", edit=_listed(case, int(line), one[1]))
+        hint = Hint("make a list of it", edit=_listed(case, int(line), one[1]))
     return _Refused(f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}", [hint])
 
 
@@ -93,7 +93,7 @@ def _no_option(case: Case, failure: UvFailure, error: UvError, found: re.Match[s
     file, line = found.groups()
     title = f"correct line {line} of {file}, or leave it out"
     summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
-    return _Refused(summary, [Hint(title=title, edit=_left_out(failure, file))])
+    return _Refused(summary, [Hint(title, edit=_left_out(failure, file))])
 
 
 def _option_behind(
@@ -104,21 +104,21 @@ def _option_behind(
     edit = None
     if len(lines) == 1:
         edit = Edit(file=file, before=lines[0], after=lines[0].removesuffix(option).rstrip())
-    hint = Hint(title=f"take {option} out: it is none of a single requirement", edit=edit)
+    hint = Hint(f"take {option} out: it is none of a single requirement", edit=edit)
     return _Refused(f"{file}:{number} has {option} behind a requirement", [hint])
 
 
 def _editable(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     file, url, name = found.groups()
     edit = Edit(file=file, before=f"-e {url}#egg={name}", after=f"{name} @ {url}")
-    hint = Hint(title=f"ask for {name} by its name, without -e", edit=edit)
+    hint = Hint(f"ask for {name} by its name, without -e", edit=edit)
     return _Refused(f"{file} asks for {url} with -e, which uv takes of a folder alone", [hint])
 
 
 def _no_hashes(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
     command = f"uv pip compile --generate-hashes {file} -o {file}"
-    hint = Hint(title="write each requirement with its version and hashes", command=command)
+    hint = Hint("write each requirement with its version and hashes", command=command)
     return _Refused(one_line(error.said, 200), [hint])
 
 
@@ -128,7 +128,7 @@ def _no_folder(case: Case, failure: UvFailure, error: UvError, found: re.Match[s
     own = "\n".join([case.pyproject, *failure.dependencies])
     named = "find-links" in own or "\n-f" in own or "uv.toml" in case.bundle_files
     if found[1] and not named:
-        hint = Hint(title="correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
+        hint = Hint("correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
     summary = f"packages are to be found in {path}, which does not exist"
     return _Refused(summary, [hint], Code.DEPENDENCY_NOT_FOUND)
 
@@ -229,9 +229,9 @@ def _wheels_elsewhere(case: Case, failure: UvFailure, path: str) -> Hint:
     if wheels and failure.file == "requirements.txt":
         folder = f"./{PurePosixPath(wheels[0]).parent.as_posix()}"
         edit = Edit(file=failure.file, before=path, after=folder)
-        return Hint(title=f"name the bundle's own folder of archives, {folder}", edit=edit)
+        return Hint(f"name the bundle's own folder of archives, {folder}", edit=edit)
     return Hint(
-        title="copy the archives that it has into the bundle, and name that folder: find-links"
+        "copy the archives that it has into the bundle, and name that folder: find-links"
         " ./wheels; or, where an index has them all, take find-links out"
     )
 
@@ -241,8 +241,8 @@ def _without_line(failure: UvFailure, file: str, path: str, title: str) -> Hint:
     named = re.compile(rf"(?<![\w/]){re.escape(path)}$")
     lines = [line for line in failure.dependencies if named.search(line.replace("./", ""))]
     if file != "requirements.txt" or len(lines) != 1:
-        return Hint(title=title)
-    return Hint(title=title, edit=Edit(file=file, before=lines[0], after=""), by="person")
+        return Hint(title)
+    return Hint(title, edit=Edit(file=file, before=lines[0], after=""), by="person")
 
 
 def _left_out(failure: UvFailure, file: str) -> Edit | None:
@@ -258,7 +258,7 @@ def by_version(case: Case, failure: UvFailure, wheel: re.Match[str]) -> Hint:
     written = requirement_for(failure, name)
     edit = requirement_edit(case, failure, written, f"{name}=={version}") if written else None
     title = f"if an index has it, ask for it by its version: {name}=={version}"
-    return Hint(title=title, edit=edit)
+    return Hint(title, edit=edit)
 
 
 def _wheel_elsewhere(case: Case, failure: UvFailure, path: str, wheel: re.Match[str]) -> list[Hint]:
@@ -271,10 +271,10 @@ def _wheel_elsewhere(case: Case, failure: UvFailure, path: str, wheel: re.Match[
         return [msgspec.structs.replace(asked, title=title)]
     if there and failure.file == "requirements.txt":
         own = Edit(file=failure.file, before=path, after=f"./{there[0]}")
-        return [Hint(title=f"name the one that is in the bundle, {there[0]}", edit=own)]
+        return [Hint(f"name the one that is in the bundle, {there[0]}", edit=own)]
     return [
         Hint(
-            title="copy it into the bundle from the machine that has it, and name it there, by a"
+            "copy it into the bundle from the machine that has it, and name it there, by a"
             " path that begins in the bundle"
         ),
         msgspec.structs.replace(asked, title=f"or, {asked.title}"),

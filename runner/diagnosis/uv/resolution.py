@@ -88,7 +88,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
             phase=Phase.ENVIRONMENT,
             code=Code.DEPENDENCY_CONFLICT,
             summary=f"no set of versions satisfies what {failure.bundle_name} needs",
-            hints=[Hint(title=f"relax the requirements in {failure.file}")],
+            hints=[Hint(f"relax the requirements in {failure.file}")],
         )
     )
     finding.explanation = f"{finding.explanation}\n{quoted}".strip()
@@ -99,7 +99,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
         finding.hints = [hint for hint in finding.hints if _is_the_bundles(hint)]
         again = "or ask" if finding.hints else "ask"
         finding.hints.append(
-            Hint(title=f"{again} for another version of {built.group(1)}, or one that has a wheel")
+            Hint(f"{again} for another version of {built.group(1)}, or one that has a wheel")
         )
     return finding
 
@@ -125,17 +125,17 @@ def _not_found(
     title = f"correct the name {name} in {failure.file}, or remove it"
     written = requirement_for(failure, name)
     edit = without_requirement(case, failure, written) if written else None
-    hint = Hint(title=title, edit=edit, by="person" if edit else UNSET)
+    hint = Hint(title, edit=edit, by="person" if edit else UNSET)
     if _BUILD_REQUIREMENTS.search(error.said):
         built = _BUILT.search(error.said)
         needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
-        hint = Hint(title=f"correct the name {name} in [build-system] requires, or remove it")
+        hint = Hint(f"correct the name {name} in [build-system] requires, or remove it")
         there = case.pyproject_text()
         if name in there.items("build-system", "requires") and (
             meant := one_edit_from(name, BUILD_TOOLS)
         ):
             edit = there.replaced("build-system", "requires", name, meant)
-            hint = Hint(title=f"did you mean {meant}?", edit=edit)
+            hint = Hint(f"did you mean {meant}?", edit=edit)
         wanted = None
     else:
         wanted = wanted_by(name, edges)
@@ -144,29 +144,29 @@ def _not_found(
             needed = f"which {wanted.who} needs, "
             hint = _another(case, failure, name_of(wanted.who))
         elif (only := conda_only(name)) is not None:
-            hint = Hint(title=only.advice(name))
+            hint = Hint(only.advice(name))
         elif wanted is not None and (meant := distribution_meant_by(name)) is not None:
             hint = Hint(
-                title=f"{name} is what it is imported as: the index has it as {meant}"
+                f"{name} is what it is imported as: the index has it as {meant}"
                 + why_this_distribution(meant),
                 edit=requirement_edit(case, failure, written_requirement(failure, wanted), meant),
             )
         elif wanted is not None and name == "python":
             hint = Hint(
-                title="take it out: which Python is to run it is said in requires-python, or in"
+                "take it out: which Python is to run it is said in requires-python, or in"
                 " .python-version",
                 edit=without_requirement(case, failure, written_requirement(failure, wanted)),
             )
         elif wanted is not None and name in sys.stdlib_module_names:
             hint = Hint(
-                title=f"take it out: {name} comes with Python",
+                f"take it out: {name} comes with Python",
                 edit=without_requirement(case, failure, written_requirement(failure, wanted)),
             )
         elif wanted is not None and (near := one_edit_from(name, sorted(WELL_KNOWN))) is not None:
             written = written_requirement(failure, wanted)
             after = re.sub(rf"^{re.escape(name)}", near, written)
             hint = Hint(
-                title=f"did you mean {near}?", edit=requirement_edit(case, failure, written, after)
+                f"did you mean {near}?", edit=requirement_edit(case, failure, written, after)
             )
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -186,7 +186,7 @@ def _not_found(
 def _other_index(case: Case, failure: UvFailure) -> Hint:
     url = "https://index.example/simple"
     return Hint(
-        title="if it is on an index of your own, name that index",
+        "if it is on an index of your own, name that index",
         edit=Edit(file=failure.file, after=f"--extra-index-url {url}")
         if failure.file == "requirements.txt"
         else case.pyproject_text().added(f'[[tool.uv.index]]\nurl = "{url}"'),
@@ -212,7 +212,7 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
         written = written_requirement(failure, other)
         hints.append(
             Hint(
-                title=f"ask for what {one.who} can use",
+                f"ask for what {one.who} can use",
                 edit=requirement_edit(case, failure, written, one.text),
             )
         )
@@ -223,7 +223,7 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
             who = name_of(edge.who)
             ask = "or ask" if hints else "ask"
             title = f"{ask} for a version of {who} that takes another {edge.name}"
-            hints.append(Hint(title=title, edit=another_version(case, failure, who)))
+            hints.append(Hint(title, edit=another_version(case, failure, who)))
     # What is pinned can be let go.
     hints.sort(key=lambda hint: hint.edit is None)
     asks = [_asks(wanted_by(name_of(edge.who), edges), failure) for edge in pair if not edge.root]
@@ -238,7 +238,7 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
 
 def _another(case: Case, failure: UvFailure, name: str) -> Hint:
     edit = another_version(case, failure, name)
-    return Hint(title=f"ask for another version of {name}", edit=edit)
+    return Hint(f"ask for another version of {name}", edit=edit)
 
 
 def _keep_one(case: Case, failure: UvFailure, one: Edge, other: Edge) -> Hint:
@@ -253,8 +253,8 @@ def _keep_one(case: Case, failure: UvFailure, one: Edge, other: Edge) -> Hint:
             edit = there.without(table, key, written)
     title = f"keep one of the two in {failure.file}"
     if edit is None:
-        return Hint(title=title)
-    return Hint(title=f"{title}, {higher.text} say", edit=edit, by="person")
+        return Hint(title)
+    return Hint(f"{title}, {higher.text} say", edit=edit, by="person")
 
 
 def _python_conflict(
@@ -300,7 +300,7 @@ def _python_conflict(
         title = (
             f"or let uv build {name_of(who)}: [tool.uv] no-build or UV_NO_BUILD keeps it from that"
         )
-        finding.hints.append(Hint(title=title))
+        finding.hints.append(Hint(title))
     return finding
 
 
@@ -322,7 +322,7 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         explanation=_asks(wanted_by(name_of(who), edges), failure),
         hints=[
             by_hand("fetch it anew", f"uv cache clean {name_of(who)}"),
-            Hint(title=f"or ask for another version of {name_of(who)}, or tell who publishes it"),
+            Hint(f"or ask for another version of {name_of(who)}, or tell who publishes it"),
         ],
     )
 
@@ -358,7 +358,7 @@ def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -
         edit = requirement_edit(
             case, failure, written_requirement(failure, wanted), available or name
         )
-        hint = Hint(title=f"ask for a version of {name} that exists", edit=edit)
+        hint = Hint(f"ask for a version of {name} that exists", edit=edit)
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_NOT_FOUND,
