@@ -15,7 +15,6 @@ from runner.defaults import MAX_SEED
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
-from runner.events import Phase
 from runner.inputs import InputCopies, input_buffers
 
 MAX_DEPTH = 200
@@ -159,7 +158,6 @@ def params_invalid(summary: str, *hints: Hint) -> Failure:
     """A failure that says what is wrong with a task's parameters."""
     return Failure(
         Finding(
-            phase=Phase.EXECUTE,
             code=Code.PARAMS_INVALID,
             summary=summary,
             explanation="Parameters are one JSON object (RFC 8259), the seed an integer"

@@ -12,7 +12,6 @@ from runner.events import Phase
 
 def not_found(summary: str, *hints: Hint) -> Failure:
     return Failure.of(
-        Phase.BUNDLE,
         Code.BUNDLE_NOT_FOUND,
         summary,
         "A bundle is a folder with a pyproject.toml that has a [project] table, or with a"
@@ -22,7 +21,7 @@ def not_found(summary: str, *hints: Hint) -> Failure:
 
 
 def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
-    return Failure.of(Phase.BUNDLE, Code.BUNDLE_INVALID, summary, explanation, *hints)
+    return Failure.of(Code.BUNDLE_INVALID, summary, explanation, *hints)
 
 
 def merge_conflict(name: str, number: int, folder: Path | None = None) -> Failure:

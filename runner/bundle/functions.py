@@ -50,7 +50,6 @@ def _ambiguous(bundle: Bundle) -> Exception:
     at = partial(Pyproject(bundle.pyproject).at, ENTRY_POINTS_TABLE)
     claims = ", ".join(f"{key} ({at(key)})" for key in bundle.claims)
     return Failure.of(
-        Phase.BUNDLE,
         Code.WIRE_AMBIGUOUS,
         f"{len(bundle.claims)} entry points claim to be the wire function: {claims}",
         "A task that names no function is run by the wire function, and a bundle has one.",
@@ -63,6 +62,7 @@ def _ambiguous(bundle: Bundle) -> Exception:
             "or keep one entry point, and name the others in"
             ' [tool.modelops] functions = {aggregate = "model.py:aggregate"}'
         ),
+        phase=Phase.BUNDLE,
     )
 
 
@@ -74,7 +74,6 @@ def _not_there(bundle: Bundle, name: str) -> Exception:
     question = f"; did you mean {near[0]!r}?" if near else ""
     listed = f"It has {', '.join(there)}." if there else "It has its wire function alone."
     return Failure.of(
-        Phase.BUNDLE,
         Code.WIRE_NOT_FOUND,
         f"{bundle.name or bundle.path.name} has no function {name!r}{question}",
         f"{listed} Functions are named in pyproject.toml: in [tool.modelops] functions, or as entry"
@@ -88,4 +87,5 @@ def _not_there(bundle: Bundle, name: str) -> Exception:
         else Hint(
             f'name it in pyproject.toml: [tool.modelops] functions = {{{name} = "model.py:{name}"}}'
         ),
+        phase=Phase.BUNDLE,
     )

@@ -22,7 +22,6 @@ from runner.diagnosis.remedies import init_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import EXAMPLE, name_wire
-from runner.events import Phase
 
 MANIFEST = ".modelops/manifest.json"
 MODELOPS = ".modelops/modelops.toml"
@@ -219,7 +218,7 @@ def _not_declared(folder: Path, text: str, scripts: object) -> Exception:
             'or name a function that is there already, as in [tool.modelops] wire = "model.py:run"'
         )
         hints = [*model, add, name]
-    return Failure.of(Phase.BUNDLE, Code.WIRE_NOT_DECLARED, summary, missing, *hints)
+    return Failure.of(Code.WIRE_NOT_DECLARED, summary, missing, *hints)
 
 
 def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:

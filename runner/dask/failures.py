@@ -64,7 +64,7 @@ def error_of(finding: Finding, bundle: BundleInfo | None = None) -> RunnerError:
 
 def unfit(summary: str, explanation: str = "", *hints: Hint) -> Finding:
     """The cluster, or one of its workers, cannot run tasks as it is set up."""
-    return Finding.of(Phase.SPAWN, Code.CLUSTER_UNFIT, summary, explanation, *hints)
+    return Finding.of(Code.CLUSTER_UNFIT, summary, explanation, *hints)
 
 
 def other_environment(address: str, difference: str) -> Finding:
@@ -85,4 +85,4 @@ def other_environment(address: str, difference: str) -> Finding:
 def lost(summary: str, explanation: str = "", *hints: Hint, retryable: bool = True) -> Finding:
     """The cluster lost what ran a task."""
     code = Code.WORKER_LOST
-    return Finding.of(Phase.EXECUTE, code, summary, explanation, *hints, retryable=retryable)
+    return Finding.of(code, summary, explanation, *hints, retryable=retryable, phase=Phase.EXECUTE)

@@ -58,23 +58,28 @@ DOING = {
 class Finding(Struct, kw_only=True):
     """A root cause, as the layer that met it or a recogniser that read the evidence states it."""
 
-    phase: Phase
     code: Code
     summary: str
+    phase: Phase | None = None
+    """``None``: the only one that the code comes up in."""
     explanation: str = ""
     hints: list[Hint] = field(default_factory=list)
     exception: ExceptionInfo | None = None
     retryable: bool | None = None
     """``None``: what the code says."""
 
+    def __post_init__(self) -> None:
+        if self.phase is None:
+            (self.phase,) = self.code.phases
+
     @classmethod
     def of(
         cls,
-        phase: Phase,
         code: Code,
         summary: str,
         explanation: str = "",
         *hints: Hint,
+        phase: Phase | None = None,
         retryable: bool | None = None,
     ) -> "Finding":
         """Make one of all that most have."""
@@ -92,7 +97,7 @@ class Finding(Struct, kw_only=True):
         cls, phase: Phase, *, summary: str, explanation: str = "", hints: Sequence[Hint] = ()
     ) -> "Finding":
         """Make one of what the bundle's code raised, at its load or in a task."""
-        return cls.of(phase, Code.raised_in(phase), summary, explanation, *hints)
+        return cls.of(Code.raised_in(phase), summary, explanation, *hints, phase=phase)
 
 
 class LfsPointer(Struct, frozen=True):
@@ -112,10 +117,15 @@ class Failure(Exception):
 
     @classmethod
     def of(
-        cls, phase: Phase, code: Code, summary: str, explanation: str = "", *hints: Hint
+        cls,
+        code: Code,
+        summary: str,
+        explanation: str = "",
+        *hints: Hint,
+        phase: Phase | None = None,
     ) -> "Failure":
         """Make the failure with a finding of which nothing else is known."""
-        return cls(Finding.of(phase, code, summary, explanation, *hints))
+        return cls(Finding.of(code, summary, explanation, *hints, phase=phase))
 
 
 class Case:
@@ -186,7 +196,7 @@ class Case:
         report = Report(
             id=str(uuid.uuid4()),
             created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            phase=finding.phase,
+            phase=finding.phase or finding.code.phases[0],
             code=finding.code,
             # Names that a child gives to files and functions may have line ends in them.
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),

@@ -98,7 +98,6 @@ def no_exchange_folder(error: OSError) -> Finding:
 
 def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
     return Finding(
-        phase=Phase.HANDSHAKE,
         code=Code.PYTHON_TOO_OLD,
         summary=f"the child runs {python.implementation} {python.version};"
         f" tasks need Python {oldest} or newer",
@@ -116,7 +115,6 @@ def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
 
 def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
     return Finding(
-        phase=Phase.HANDSHAKE,
         code=Code.PYTHON_MISMATCH,
         summary=f"the child runs Python {python.version}, its environment was built for {expected}",
         explanation=f"{python.executable} is not the interpreter that the environment was made"
@@ -128,7 +126,6 @@ def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
 def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Finding:
     child, own = (", ".join(map(str, one)) or "none" for one in (offered, spoken))
     return Finding(
-        phase=Phase.HANDSHAKE,
         code=Code.PROTOCOL_UNSUPPORTED,
         summary=f"the child speaks protocol {child}, this runner {own}",
         explanation="Runner and child come from different releases of modelops-runner.",
@@ -190,7 +187,6 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
 
 def outputs_too_large(size: int, limit: int) -> Finding:
     return Finding(
-        phase=Phase.EXECUTE,
         code=Code.MESSAGE_TOO_LARGE,
         summary=f"the task's outputs have {size} bytes together; the limit is {limit}",
         explanation="A worker holds the outputs of a task in memory: as many bytes as the memory"
@@ -368,7 +364,6 @@ def no_process(case: Case, phase: Phase, summary: str) -> Finding:
 
 def params_too_large(size: int, limit: int) -> Finding:
     return Finding(
-        phase=Phase.EXECUTE,
         code=Code.MESSAGE_TOO_LARGE,
         summary=f"the task's parameters take {size} bytes as JSON; the limit is {limit}",
         explanation="Parameters travel as one message.",

@@ -40,7 +40,7 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         ]
     if not hints:
         return None
-    return Finding.of(phase, Code.raised_in(phase), summary, "", *hints)
+    return Finding.of(Code.raised_in(phase), summary, "", *hints, phase=phase)
 
 
 def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:

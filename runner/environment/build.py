@@ -60,7 +60,7 @@ from runner.environment.store import (
 )
 from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Others, Uv, make_venv, run_uv
-from runner.events import Origin, Phase
+from runner.events import Origin
 from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder
 from runner.stored_files import whole_file
@@ -348,7 +348,6 @@ def _copy_files(folder: Path, files: Iterable[str], copy: Path) -> None:
 
 def _edited(source: Source) -> Finding:
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"{source.name or source.path.name} was edited while its environment was built",
         explanation="What was built would be neither what the bundle was nor what it is now."
@@ -364,7 +363,6 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Failure:
     if run is not None:
         what = f"`{' '.join(['uv', *run.argv[1:3]])}` was still at work"
     return Failure.of(
-        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_TIMEOUT,
         f"the environment of {name} was not built within {timeout:g} s",
         f"When the time was up, {what}. Nothing half-built is left; what uv has downloaded stays in"

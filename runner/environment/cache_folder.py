@@ -60,7 +60,6 @@ def _in_words_of_uv(folder: Path) -> Path:
         str(folder).encode()
     except UnicodeEncodeError:
         raise Failure.of(
-            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"the path of the cache folder is not UTF-8: {printable(str(folder))}",
             "uv makes no environment in such a folder.",
@@ -77,7 +76,6 @@ def _homeless(folder: str | None, home: str | None = None) -> Failure:
     wanted = f"MODELOPS_CACHE_DIR is {folder}" if folder else "MODELOPS_CACHE_DIR is not set"
     lacks = f"the user {os.getuid()} has no home" if home is None else f"HOME is {home!r}"
     return Failure.of(
-        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_FAILED,
         f"there is no folder for environments: {wanted}, and {lacks}",
         "HOME is not set, and the system's list of users does not know this one, as in containers"
@@ -135,13 +133,13 @@ def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
         return
     who, closed = found
     raise Failure.of(
-        Phase.ENVIRONMENT,
         Code.PERMISSION_DENIED,
         f"the cache folder {cache} is not used: {who}",
         "What is in it runs as this user, whoever has put it there.",
         ELSEWHERE,
         Hint("or let nobody else write to it", command=closed),
         Hint("or, where they are trusted, say so", command=f"export {SHARED}=true"),
+        phase=Phase.ENVIRONMENT,
     )
 
 

@@ -25,7 +25,6 @@ from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Pins, Source, has_dependencies, read_pyproject
 from runner.environment.integrity import packages
 from runner.environment.uv_run import Uv, run_uv
-from runner.events import Phase
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -46,7 +45,6 @@ def read_pins(file: Path) -> Pins:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         command = f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}"
         raise Failure.of(
-            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"the lock {file} cannot be read: {reason}",
             "",
@@ -129,7 +127,6 @@ def _pylock_lines(pins: Pins) -> list[str]:
         ]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Failure.of(
-            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"the lock {pins.path} is not a pylock.toml (PEP 751): {error}",
             "",
@@ -170,7 +167,6 @@ async def pins_of(uv: Uv, venv: Path, copy: Path, *, pylock: bool) -> str:
 def _outdated(source: Source, pins: Pins, why: str) -> Failure:
     anew = f"{shlex.quote(str(source.path))} --lock-to {shlex.quote(str(pins.path))}"
     return Failure.of(
-        Phase.ENVIRONMENT,
         Code.LOCK_OUTDATED,
         f"{pins.path} does not match what {source.name or source.path.name} needs: {why}",
         "The file says which versions to install, and was written for other dependencies than the"
@@ -223,7 +219,6 @@ def check_lock(source: Source, base: Interpreter) -> None:
         return
     path = shlex.quote(str(source.path))
     raise Failure.of(
-        Phase.ENVIRONMENT,
         Code.LOCK_OUTDATED,
         f"uv.lock is older than pyproject.toml: {difference}",
         "What is locked is what gets installed, so the bundle would run without what its"

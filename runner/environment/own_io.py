@@ -48,7 +48,9 @@ def _disk_full(cache: Path, error: OSError) -> Failure:
     summary = f"no space is left for the environment in {cache}"
     if error.errno == errno.EDQUOT:
         summary = f"the disk quota leaves no space for the environment in {cache}"
-    return Failure.of(Phase.ENVIRONMENT, Code.DISK_FULL, summary, "", *room_for_environments())
+    return Failure.of(
+        Code.DISK_FULL, summary, "", *room_for_environments(), phase=Phase.ENVIRONMENT
+    )
 
 
 def _permission_denied(cache: Path, error: OSError) -> Failure:
@@ -58,15 +60,19 @@ def _permission_denied(cache: Path, error: OSError) -> Failure:
         if in_the_way := next((one for one in (cache, *cache.parents) if one.is_file()), None):
             reason = f"{in_the_way} is a file, not a folder"
         return Failure.of(
-            Phase.ENVIRONMENT,
             Code.PERMISSION_DENIED,
             f"the cache folder {cache} cannot be written to: {reason}",
             f"Environments are built there. What was refused is {denied}.",
             ELSEWHERE,
+            phase=Phase.ENVIRONMENT,
         )
     hints = [*_other_home(denied), _readable(denied)]
     return Failure.of(
-        Phase.ENVIRONMENT, Code.PERMISSION_DENIED, f"{denied} cannot be read: {reason}", "", *hints
+        Code.PERMISSION_DENIED,
+        f"{denied} cannot be read: {reason}",
+        "",
+        *hints,
+        phase=Phase.ENVIRONMENT,
     )
 
 

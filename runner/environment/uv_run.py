@@ -245,7 +245,6 @@ async def make_venv(uv: Uv, folder: Path, *, cwd: Path) -> None:
 def _not_started(error: OSError) -> Failure:
     reinstall = "python -m pip install --force-reinstall uv"
     return Failure.of(
-        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_FAILED,
         f"uv, which builds environments, cannot be started: {error}",
         "uv comes with modelops-runner, as a dependency from PyPI.",

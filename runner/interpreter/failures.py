@@ -3,12 +3,10 @@
 import re
 import shlex
 from collections.abc import Sequence
-from functools import partial
 
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
-from runner.events import Phase
 from runner.interpreter.model import (
     NEWEST_RELEASED,
     OLDEST_FOR_TASKS,
@@ -18,8 +16,6 @@ from runner.interpreter.model import (
 from runner.interpreter.request import FORMS
 from runner.python_requirement import PythonRequirement
 from runner.version import lowest_minor, minor_version
-
-_failure = partial(Failure.of, Phase.INTERPRETER)
 
 
 def unsatisfied(
@@ -40,7 +36,7 @@ def unsatisfied(
     if _lowest_version(requirement) is None:
         reason = f"tasks need Python {OLDEST_FOR_TASKS} or newer"
     why = f"uv could not download one: {download}" if download else "uv may not download one."
-    return _failure(
+    return Failure.of(
         Code.PYTHON_UNSATISFIED,
         f"{_wants(requirement)}; {reason}",
         f"Nothing was built. {why}",
@@ -65,7 +61,7 @@ def policy_conflict(
         hints = [_leave_out(case, why), *_widen(requirement, insisted)]
     else:
         hints = _install_or_widen(requirement, insisted)
-    return _failure(
+    return Failure.of(
         Code.PYTHON_POLICY_CONFLICT,
         f"{_wants(requirement)}; --python {request} insists on {insisted.version}",
         f"{whose} runs {insisted.implementation} {insisted.version}, which the bundle does not"
@@ -87,7 +83,7 @@ def not_found(
         # uv takes the same requests, but for specifiers in a shell's own characters.
         install = f"uv python install {shlex.quote(request)}"
         hints.insert(0, Hint("install it", command=install))
-    return _failure(
+    return Failure.of(
         Code.PYTHON_NOT_FOUND,
         f"--python {request}: there is no such interpreter among the {len(found)} here",
         f"uv could not download it: {download}" if download else "",
@@ -97,7 +93,7 @@ def not_found(
 
 def nonsense(case: Case, request: str) -> Failure:
     """The request is of no known form."""
-    return _failure(
+    return Failure.of(
         Code.PYTHON_NOT_FOUND,
         f"--python {request!r} names no interpreter",
         f"It takes {FORMS}.",
@@ -107,7 +103,7 @@ def nonsense(case: Case, request: str) -> Failure:
 
 def broken(case: Case, request: str, interpreter: Broken) -> Failure:
     """The interpreter asked for exists and cannot run."""
-    return _failure(
+    return Failure.of(
         Code.PYTHON_BROKEN,
         f"{interpreter.path} {interpreter.reason}",
         f"--python {request} names it, and it does not run as a Python.",

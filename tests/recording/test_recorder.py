@@ -19,7 +19,7 @@ from recordings import entries, failure, replayed, same, text
 from runner import AsyncRunner, Runner, RunnerError
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.codes import Code
-from runner.events import Event, Fact, Note, Origin, Phase
+from runner.events import Event, Fact, Note, Origin
 from runner.recording.format import FILE, Outcome, Run, read_recording
 from runner.recording.recorder import Recorder, record_in_free
 
@@ -68,7 +68,7 @@ def command(
 
 
 def found(summary: str = "s") -> Outcome:
-    return Outcome(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary=summary))
+    return Outcome(Finding(code=Code.LOAD_RAISED, summary=summary))
 
 
 def recorder(folder: Path, secret: str | None = None) -> Recorder:

@@ -201,7 +201,6 @@ class SingleOutputs:
 
 def _in_the_way(name: str, folder: Path, count: int) -> Finding:
     return Finding(
-        phase=Phase.EXECUTE,
         code=Code.RESULT_INVALID,
         summary=f"the output {name!r} would take the place of results of tasks in {folder}",
         explanation=f"The folder has the results of a file of tasks ({count}).",

@@ -14,7 +14,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
-from runner.events import Phase
 from runner.execution.run_task import reported
 from runner.inputs import InputCopies, input_buffers
 from runner.task import Task, as_given, check_task
@@ -84,7 +83,6 @@ def failed_input(futures: "Mapping[str, DaskFuture[Any]]", error: BaseException)
         else:
             continue
         return Finding(
-            phase=Phase.EXECUTE,
             code=Code.PARAMS_INVALID,
             summary=f"the input {name!r} {why}",
             explanation=f"It is the future {future.key}, on which the task depends.",

@@ -308,7 +308,7 @@ def _on_its_python(case: Case, minor: str) -> list[Hint]:
 
 
 def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) -> Finding:
-    return Finding.of(phase, Code.IMPORT_FAILED, summary, explanation, *hints)
+    return Finding.of(Code.IMPORT_FAILED, summary, explanation, *hints, phase=phase)
 
 
 def _upgrade(case: Case, package: str) -> Hint:

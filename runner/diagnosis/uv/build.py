@@ -207,7 +207,6 @@ def _misnamed(case: Case, failure: UvFailure, error: UvError, called: str, name:
     if written and "@" in written:  # else its source is named elsewhere too
         edit = requirement_edit(case, failure, written, written.replace(name, called, 1))
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_BUILD_FAILED,
         summary=f"{failure.file} asks for {name}, and the project at that place calls itself"
         f" {called}",
@@ -238,7 +237,6 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
         name = "what was fetched from git"
         hints = [Hint("name the folder of the project: #subdirectory=FOLDER after the URL")]
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_BUILD_FAILED,
         summary=f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
         explanation=f"{failure.requirements_from} asks for it to be installed.\n{error.said}",

@@ -8,7 +8,6 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.error import UvError, UvFailure
-from runner.events import Phase
 
 _UNCHECKED = re.compile(
     r"`([\w.-]+)` was found on (\S+), but not at the requested version \(([^)]*)\)"
@@ -33,7 +32,6 @@ def other_index_finding(case: Case, failure: UvFailure, error: UvError) -> Findi
         return None
     name, asked, wanted, other = found.groups()
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_NOT_FOUND,
         summary=f"only {asked} is asked for {name}, and it has no {wanted}; {other} may have it",
         explanation=f"uv takes a package from the first index that has it in any version, so that"

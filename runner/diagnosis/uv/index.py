@@ -10,7 +10,6 @@ from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.refused_inputs import WHEEL, by_version
 from runner.diagnosis.uv.requirement_edits import another_version
-from runner.events import Phase
 
 _URL = re.compile(r"\b(?:https?|git|ssh)://[^\s`'\")]+")
 _ASKING = re.compile(
@@ -65,7 +64,6 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         return _unauthorized(f"{hinted}\n{said}", refusal.group(1))
     if "network was disabled" in hinted:
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.INDEX_UNREACHABLE,
             "uv may not use the network, and a package is not in its cache",
             f"{error.said}\n{hinted}",
@@ -80,7 +78,6 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     if "404 Not Found" in said:
         url = _url(said)
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"there is nothing at {url}",
             said,
@@ -143,7 +140,6 @@ def _unreachable(said: str, see: Hint) -> Finding:
     elif retryable:
         hints.append(by_hand("behind a proxy, name it", "export HTTPS_PROXY=http://proxy.example"))
     return Finding.of(
-        Phase.ENVIRONMENT,
         Code.INDEX_UNREACHABLE,
         f"{_place(said)} cannot be used: {why}",
         said,
@@ -154,8 +150,7 @@ def _unreachable(said: str, see: Hint) -> Finding:
 
 def _unauthorized(text: str, refusal: str) -> Finding:
     host = _host(text)
-    return Finding.of(Phase.ENVIRONMENT,
-        Code.INDEX_UNAUTHORIZED,
+    return Finding.of(Code.INDEX_UNAUTHORIZED,
         f"the package index at {host} wants other credentials: {refusal}",
         text.strip(),
         Hint(
@@ -177,7 +172,6 @@ def _git(said: str) -> Finding:
     see = by_hand("see what git says by itself", f"git ls-remote {shlex.quote(url)}")
     if _NO_GIT.search(said):
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"git is not installed, and {url} is a git repository",
             said,
@@ -186,7 +180,6 @@ def _git(said: str) -> Finding:
         )
     if _GIT_UNAUTHORIZED.search(said):
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.INDEX_UNAUTHORIZED,
             f"git has no access to {url}",
             said,
@@ -199,7 +192,6 @@ def _git(said: str) -> Finding:
     if _GIT_MISSING.search(said):
         revision = _GIT_REVISION.search(said)
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"there is no revision {revision.group(1)} in {url}"
             if revision

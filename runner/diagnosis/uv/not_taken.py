@@ -15,7 +15,6 @@ from runner.diagnosis.uv.requirement_edits import (
     specified,
     written_requirement,
 )
-from runner.events import Phase
 
 _PRE_RELEASE = re.compile(
     r"Pre-releases are available for `?([\w.-]+)`? in the requested range \(e\.g\., ([\w.!+]+)\)"
@@ -54,7 +53,6 @@ def _too_new(case: Case, failure: UvFailure, hinted: str, edges: list[Edge]) -> 
     # uv takes a day as the whole of it.
     value = published or False
     return Finding.of(
-        Phase.ENVIRONMENT,
         Code.DEPENDENCY_NOT_FOUND,
         f"{asks} is not among what was on the index before {until.partition('T')[0]}, which"
         f" exclude-newer sets{came}",
@@ -79,7 +77,6 @@ def _pre_release(case: Case, failure: UvFailure, hinted: str, edges: list[Edge])
         written = written_requirement(failure, wanted)
         edit = requirement_edit(case, failure, written, specified(written, f">={version}"))
     return Finding.of(
-        Phase.ENVIRONMENT,
         Code.DEPENDENCY_NOT_FOUND,
         f"there are only pre-releases for {asks}" + (f", such as {version}" if version else ""),
         "uv takes a pre-release where a requirement names one, or where it is told to.",
@@ -111,7 +108,6 @@ def _yanked(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         edit = another_version(case, failure, who)
         hints = [Hint(f"ask for another version of {who}", edit=edit)]
     return Finding.of(
-        Phase.ENVIRONMENT,
         Code.DEPENDENCY_NOT_FOUND,
         f"{which}, the only version for {asks}, was withdrawn by its author"
         + (f": {reason}" if reason else ""),

@@ -156,7 +156,6 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     else:
         said = " and said nothing"
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"uv ended {status}{said}",
         explanation="\n".join([*words, *error.hints]),
@@ -172,7 +171,6 @@ def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
     possible = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
     taken = f"it takes {possible[1]}" if possible else setting["why"]
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"{variable} is {value!r}, which uv does not take"
         + (f": {one_line(taken, 200)}" if taken else ""),
@@ -185,7 +183,6 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
     words = last_lines(printable(stderr), 5)
     killed = signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"{signal} ended uv while it made the environment",
         explanation=(
@@ -206,7 +203,6 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
 
 def _status_lost() -> Finding:
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary="how uv ended is not known: the worker's process ignores SIGCHLD, or waits for"
         " children that are not its own",

@@ -7,7 +7,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import UvError
-from runner.events import Phase
 
 _REQUIRED = re.compile(
     r"Required uv version `([^`]+)` does not match the running version `([^`]+)`"
@@ -24,7 +23,6 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
     if missing := _NO_SOURCE.search(error.said):
         name = missing[1]
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"{name} is a member of the workspace, and [tool.uv.sources] does not say that the"
             " bundle takes it from there",
@@ -39,7 +37,6 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
         table = f'[[tool.uv.index]]\nname = "{index}"\nurl = "https://index.example/simple"'
         edit = case.pyproject_text().added(table)
         return Finding.of(
-            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"{name} comes from the index {index} ([tool.uv.sources]), which is nowhere declared",
             "An index that sources name has a name and a URL in [[tool.uv.index]].",
@@ -60,7 +57,6 @@ def _other_uv(case: Case, wanted: str, running: str) -> Finding:
         edit = Edit(file="uv.toml", before=before, after=after)
     specifier = wanted if wanted[0] in "<>=!~" else f"=={wanted}"
     return Finding.of(
-        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_FAILED,
         f"the bundle wants uv {wanted} (required-version), and the runner's is {running}",
         "Environments are built by the uv that is installed beside the runner.",
@@ -87,7 +83,6 @@ def _no_member(case: Case, name: str) -> Finding:
             edit=case.pyproject_text().with_item("tool.uv.workspace", "members", alike[0]),
         )
     return Finding.of(
-        Phase.ENVIRONMENT,
         Code.DEPENDENCY_NOT_FOUND,
         f"{name} comes from the workspace ([tool.uv.sources]), which has no member of that name",
         "The members are the folders that [tool.uv.workspace] names, each with a pyproject.toml.",

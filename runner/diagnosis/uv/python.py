@@ -76,7 +76,6 @@ def python_conflict(
         title = f"or, if the bundle's own code runs on Python {other}, let it"
         hints.append(Hint(title, edit=edit))
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,
         summary=summary,
         explanation=explanation,
@@ -157,7 +156,6 @@ def platform_conflict(
     written = requirement_for(failure, name)
     platforms = ["win32"] if of_windows else wheel_platforms(uv_hints)
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,
         summary=summary,
         explanation="\n".join(

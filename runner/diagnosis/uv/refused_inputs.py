@@ -42,7 +42,7 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     for words, refused in _REFUSALS:
         if found := words.search(error.said):
             summary, hints, code = refused(case, failure, error, found)
-            return Finding.of(Phase.ENVIRONMENT, code, summary, error.said, *hints)
+            return Finding.of(code, summary, error.said, *hints, phase=Phase.ENVIRONMENT)
     return None
 
 

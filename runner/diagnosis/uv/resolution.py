@@ -48,7 +48,6 @@ from runner.diagnosis.uv.requirement_edits import (
     without_requirement,
     written_requirement,
 )
-from runner.events import Phase
 
 _MISSING = re.compile(rf"({ANY}) was not found in the (?:package registry|provided)")
 _NO_VERSION = re.compile(rf"there (?:is no version|are no versions) of ({ANY})")
@@ -85,7 +84,6 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
         or _unreadable_package(failure, proof, edges)
         or _no_version(case, failure, proof, edges)
         or Finding(
-            phase=Phase.ENVIRONMENT,
             code=Code.DEPENDENCY_CONFLICT,
             summary=f"no set of versions satisfies what {failure.bundle_name} needs",
             hints=[Hint(f"relax the requirements in {failure.file}")],
@@ -169,7 +167,6 @@ def _not_found(
                 f"did you mean {near}?", edit=requirement_edit(case, failure, written, after)
             )
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_NOT_FOUND,
         summary=f"{name}, {needed}is not in the package index"
         if needed
@@ -228,7 +225,6 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
     hints.sort(key=lambda hint: hint.edit is None)
     asks = [_asks(wanted_by(name_of(edge.who), edges), failure) for edge in pair if not edge.root]
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_CONFLICT,
         summary=summary,
         explanation=" ".join(asks).strip(),
@@ -316,7 +312,6 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
     if what == "inconsistent metadata":
         what = "metadata with another name or version than its file says"
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"{who} is there, and cannot be used: it has {what}",
         explanation=_asks(wanted_by(name_of(who), edges), failure),
@@ -360,7 +355,6 @@ def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -
         )
         hint = Hint(f"ask for a version of {name} that exists", edit=edit)
     return Finding(
-        phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_NOT_FOUND,
         summary=f"there is no version {wanted_text}{who}{there_is}"
         if spec_of(wanted_text)

@@ -8,7 +8,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanation import explain
 from runner.diagnosis.report.model import Report
-from runner.events import Phase
 from runner.task import Task
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +35,7 @@ def test_the_schema_describes_a_report() -> None:
     definitions = schema["$defs"]
     case = Case()
     case.task = Task("default")
-    report = case.report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s"))
+    report = case.report(Finding(code=Code.LOAD_RAISED, summary="s"))
     document = json.loads(msgspec.json.encode(report))
     assert set(definitions["Report"]["properties"]) == set(document)
     assert set(definitions["Code"]["enum"]) == {code.value for code in Code}

@@ -85,7 +85,6 @@ def test_every_string_of_a_report_is_sanitised(monkeypatch: pytest.MonkeyPatch) 
     )
     report = case.report(
         Finding(
-            phase=Phase.LOAD,
             code=Code.LOAD_RAISED,
             summary="correct-horse \u202e",
             hints=[Hint(title="t", command="curl https://u:p@h/")],
@@ -184,9 +183,7 @@ def test_a_password_that_is_a_word_of_the_reports_own_breaks_no_report(
     case = Case()
     with pytest.raises(ZeroDivisionError), case.journal.phase(Phase.EXECUTE):
         raise ZeroDivisionError
-    report = case.report(
-        Finding(phase=Phase.EXECUTE, code=Code.TASK_RAISED, summary=f"it says {value}")
-    )
+    report = case.report(Finding(code=Code.TASK_RAISED, summary=f"it says {value}"))
     assert report.schema == "modelops-runner/diagnostic-report/1"
     assert report.timeline[0].outcome == "failed"
     assert report.summary == ("it says python" if value == "python" else "it says ****")
@@ -200,7 +197,7 @@ def test_the_line_that_a_hint_gives_for_a_netrc_stays() -> None:
 def test_a_command_with_a_mask_says_that_it_is_to_be_filled_in() -> None:
     hint = Hint(title="give beta", command="exec b --param api_key=**** --param beta=1")
     plain = Hint(title="give beta", command="exec b --param beta=1")
-    finding = Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s", hints=[hint, plain])
+    finding = Finding(code=Code.LOAD_RAISED, summary="s", hints=[hint, plain])
     report = sanitise_report(Case().report(finding), {})
     assert report.hints[0].title == (
         "give beta, with the secret that is not shown in the place of ****"

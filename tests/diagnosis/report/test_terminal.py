@@ -29,9 +29,7 @@ def report(finding: Finding | None = None, **facts: object) -> Report:
     case.worker = WorkerInfo("3.12.1", "CPython", "Linux", "node7", "0.1.0", "0.13.9")
     for name, value in facts.items():
         setattr(case, name, value)
-    return case.report(
-        finding or Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="KeyError in wire.py:3")
-    )
+    return case.report(finding or Finding(code=Code.LOAD_RAISED, summary="KeyError in wire.py:3"))
 
 
 def test_the_root_cause_comes_first_then_evidence_then_what_to_do() -> None:
@@ -89,7 +87,7 @@ def test_no_line_is_wider_than_the_terminal_but_for_commands_to_copy(width: int)
 def test_interpreters_are_listed_where_they_are_what_failed() -> None:
     found = [FoundInterpreter("/usr/bin/python3", "3.11.2", False, "not >=3.13")]
     interpreter = InterpreterInfo(accepted=">=3.13", found=found)
-    finding = Finding(phase=Phase.INTERPRETER, code=Code.PYTHON_UNSATISFIED, summary="none")
+    finding = Finding(code=Code.PYTHON_UNSATISFIED, summary="none")
     assert "3.11.2  /usr/bin/python3  not >=3.13" in report_text(
         report(finding, interpreter=interpreter)
     )
@@ -99,7 +97,7 @@ def test_interpreters_are_listed_where_they_are_what_failed() -> None:
 def test_a_chain_of_causes_is_shown_with_its_notes() -> None:
     cause = ExceptionInfo(type="KeyError", message="'beta'", notes=["while reading params"])
     exception = ExceptionInfo(type="ValueError", message="bad parameters", cause=cause)
-    finding = Finding(phase=Phase.EXECUTE, code=Code.TASK_RAISED, summary="s", exception=exception)
+    finding = Finding(code=Code.TASK_RAISED, summary="s", exception=exception)
     text = report_text(report(finding))
     assert "ValueError: bad parameters\n    caused by\n    KeyError: 'beta'\n" in text
     assert "note: while reading params" in text
@@ -126,14 +124,14 @@ def test_uv_is_quoted_at_length_only_where_it_is_not_understood() -> None:
 
 
 def test_square_brackets_of_a_message_are_no_markup() -> None:
-    finding = Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="got [bold]x[/bold] [1, 2]")
+    finding = Finding(code=Code.LOAD_RAISED, summary="got [bold]x[/bold] [1, 2]")
     assert "got [bold]x[/bold] [1, 2]" in report_text(report(finding))
 
 
 @given(st.text(" /ab", max_size=200), st.text(" a", max_size=60), st.integers(1, 60))
 def test_any_path_is_broken_into_lines_that_fit(file: str, function: str, width: int) -> None:
     raised = ExceptionInfo("E", "", traceback=[Frame(file, 3, function)])
-    case = report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s", exception=raised))
+    case = report(Finding(code=Code.LOAD_RAISED, summary="s", exception=raised))
     text = report_text(case, width)
     assert "".join(f"{file}:3in{function}".split()) in "".join(text.split())
     assert all(len(line) <= max(width, 40) for line in text.splitlines())
@@ -141,5 +139,5 @@ def test_any_path_is_broken_into_lines_that_fit(file: str, function: str, width:
 
 def test_a_path_of_spaces_ends() -> None:
     raised = ExceptionInfo("E", "", traceback=[Frame(" " * 900 + "a/b", 3, " " * 900 + "f")])
-    case = report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s", exception=raised))
+    case = report(Finding(code=Code.LOAD_RAISED, summary="s", exception=raised))
     assert "a/b:3 in" in report_text(case)
