@@ -7,38 +7,12 @@ from pathlib import PurePath
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.debian_packages import program_package
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.script_habits import without_line
 from runner.events import Phase
 
-# From packages.debian.org, bookworm.
-_PACKAGES = {
-    "Rscript": "r-base-core",
-    "R": "r-base-core",
-    "julia": "julia",
-    "java": "default-jre-headless",
-    "node": "nodejs",
-    "git": "git",
-    "make": "make",
-    "gcc": "gcc",
-    "g++": "g++",
-    "gfortran": "gfortran",
-    "cmake": "cmake",
-    "ffmpeg": "ffmpeg",
-    "dot": "graphviz",
-    "octave": "octave",
-    "mpirun": "openmpi-bin",
-    "mpiexec": "openmpi-bin",
-    "glpsol": "glpk-utils",
-    "cbc": "coinor-cbc",
-    "curl": "curl",
-    "wget": "wget",
-    "unzip": "unzip",
-    "pdflatex": "texlive-latex-base",
-    "gdal_translate": "gdal-bin",
-    "ogr2ogr": "gdal-bin",
-}
 # What shows a file to somebody.
 _VIEWERS = {"display", "eog", "evince", "gnome-open", "gthumb", "kde-open", "okular", "open",
             "see", "start", "xdg-open", "xterm"}  # fmt: skip
@@ -104,7 +78,7 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
     shown = printable(one_line(name, 80))
     if name in _VIEWERS:
         return _shows(case, phase, exception, name)
-    package = _PACKAGES.get(name)
+    package = program_package(name)
     on_debian = f" ({package} on Debian)" if package else ""
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
     return Finding.raised(

@@ -8,13 +8,13 @@ import msgspec
 from runner.diagnosis.case import Case
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.knowledge.conda_only import more_than_a_package
+from runner.diagnosis.knowledge.debian_packages import chosen_by, development_package, tool_package
 from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import GONE_MODULES
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint, by_hand
-from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship

@@ -1,6 +1,6 @@
 import pytest
 
-from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
+from runner.diagnosis.knowledge.debian_packages import chosen_by, development_package, tool_package
 
 
 @pytest.mark.parametrize(
