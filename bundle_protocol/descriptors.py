@@ -5,10 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 
 def open_descriptors() -> Iterator[tuple[int, int, int]]:

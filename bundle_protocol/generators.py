@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from bundle_protocol.describe import summarize
@@ -37,10 +38,6 @@ from bundle_protocol.numba_random import NumbaRandom
 from bundle_protocol.pool_workers import PoolWorkers
 from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library, leave_to_numpy
 from bundle_protocol.sqlite_random import SQLiteRandom
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _LIBRARIES = {**LIBRARIES, "numba": NumbaRandom, "sqlite3": SQLiteRandom}
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+from types import TracebackType
 
 from bundle_protocol.standard import hiding_modules, is_of_bundle
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _NO_NAME = re.compile(
     r"cannot import name '(\w{1,200})' from (?:partially initialized module )?'(\w{1,200})'"

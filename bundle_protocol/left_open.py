@@ -6,14 +6,11 @@ Nothing is closed, as it would be in a fork: the bundle may go on writing to it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from bundle_protocol.ending import flush_logs
 from bundle_protocol.open_files import write_out
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class LeftOpen:

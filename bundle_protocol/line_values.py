@@ -8,14 +8,11 @@ from __future__ import annotations
 import builtins
 import linecache
 import re
+from collections.abc import Iterator
 from itertools import islice
+from types import FrameType
 
 from bundle_protocol.missing_keys import LITERAL, NAMED, asking_frames, made_at, value_of
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
 
 _CONSTANT = re.compile(rf"\[\s*(?:{LITERAL})\s*\]")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][-+]?\d{1,4})?$")

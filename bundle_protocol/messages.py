@@ -6,11 +6,8 @@ docs/protocol.md explains each of them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import IntEnum
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PROTOCOL_VERSIONS = (1,)
 """The versions of the protocol spoken here, oldest first."""

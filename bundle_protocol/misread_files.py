@@ -10,16 +10,13 @@ import linecache
 import os
 import re
 import stat
+from collections.abc import Iterator
 from itertools import islice
+from types import TracebackType
 
 from bundle_protocol.damaged_files import CUT, damage
 from bundle_protocol.linked_files import writes
 from bundle_protocol.missing_keys import asking_frames
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
 
 # Those of the builtins that a reader raises of what it reads; libraries have errors of their own.
 _OF_READERS = ("ValueError", "EOFError", "OSError", "UnicodeDecodeError", "StopIteration")

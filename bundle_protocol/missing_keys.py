@@ -10,13 +10,9 @@ import difflib
 import linecache
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import FrameType, TracebackType
+from types import FrameType, TracebackType
 
 _NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
 NAMED = re.compile(_NAME)

@@ -9,13 +9,10 @@ import builtins
 import difflib
 import re
 import sys
+from types import CodeType, FrameType
 
 from bundle_protocol.near_names import digits, nearest
 from bundle_protocol.standard import standard_library
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from types import CodeType, FrameType
 
 _NAME = re.compile(r"name '([^'\n]{1,200})' is not defined$")
 _ATTRIBUTE = re.compile(r"has no attribute '([^'\n]{1,200})'")

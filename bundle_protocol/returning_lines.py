@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from types import FunctionType
 
 from bundle_protocol import standard
 from bundle_protocol.describe import describe_place
 from bundle_protocol.messages import ErrorCode, RequestError
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def add_returning_line(error: RequestError, function: object) -> None:

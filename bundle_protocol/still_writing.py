@@ -9,15 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 
 from bundle_protocol.left_open import lies_in
 from bundle_protocol.open_files import descriptor_for_writing
 from bundle_protocol.orphans import any_child, children
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _MOST_PROCESSES = 100
 _MOST_DESCRIPTORS = 10_000

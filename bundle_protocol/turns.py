@@ -16,13 +16,10 @@ import stat
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 
 from bundle_protocol import process
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LOCKS = "/dev/shm/modelops-runner-"
 """The file of locks of all tasks of a user, whose number follows; it is empty."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from bundle_protocol.messages import ErrorCode, RequestError, to_json
 from bundle_protocol.outside import Outside
-
-TYPE_CHECKING = False  # Importing typing takes 2 ms.
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class WorkingFolder:
