@@ -198,36 +198,21 @@ def outputs_too_large(size: int, limit: int) -> Finding:
     )
 
 
-# What the child says by its own codes, and what to do where nothing more is known.
-_REMOTE: dict[ErrorCode, tuple[Code, str]] = {
-    ErrorCode.PYTHON_TOO_OLD: (Code.PYTHON_TOO_OLD, ""),
-    ErrorCode.PROTOCOL_UNSUPPORTED: (Code.PROTOCOL_UNSUPPORTED, ""),
-    ErrorCode.RESULT_INVALID: (
-        Code.RESULT_INVALID,
-        "return a dict of str to bytes: a table as Arrow, Parquet or CSV bytes, text through"
-        " .encode(), anything else through json.dumps(...).encode()",
-    ),
-    ErrorCode.MESSAGE_TOO_LARGE: (
-        Code.MESSAGE_TOO_LARGE,
-        "write less per task, or split the task",
-    ),
-    ErrorCode.WIRE_NOT_DECLARED: (
-        Code.WIRE_NOT_DECLARED,
-        'name the function in pyproject.toml: [tool.modelops] wire = "..."',
-    ),
-    ErrorCode.WIRE_AMBIGUOUS: (
-        Code.WIRE_AMBIGUOUS,
-        "ask for one of them by its name (--function NAME), or keep one entry point in the group"
-        " modelops.wire",
-    ),
-    ErrorCode.WIRE_NOT_FOUND: (
-        Code.WIRE_NOT_FOUND,
-        "correct the name where the bundle declares it, or define the function",
-    ),
-    ErrorCode.WIRE_INVALID: (
-        Code.WIRE_INVALID,
-        "make it: def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]",
-    ),
+# The child's codes that reports have too, and what to do where nothing more is known.
+_ADVICE = {
+    ErrorCode.PYTHON_TOO_OLD: "",
+    ErrorCode.PROTOCOL_UNSUPPORTED: "",
+    ErrorCode.RESULT_INVALID: "return a dict of str to bytes: a table as Arrow, Parquet or CSV"
+    " bytes, text through .encode(), anything else through json.dumps(...).encode()",
+    ErrorCode.MESSAGE_TOO_LARGE: "write less per task, or split the task",
+    ErrorCode.WIRE_NOT_DECLARED: "name the function in pyproject.toml: [tool.modelops] wire ="
+    ' "..."',
+    ErrorCode.WIRE_AMBIGUOUS: "ask for one of them by its name (--function NAME), or keep one entry"
+    " point in the group modelops.wire",
+    ErrorCode.WIRE_NOT_FOUND: "correct the name where the bundle declares it, or define the"
+    " function",
+    ErrorCode.WIRE_INVALID: "make it: def wire(entrypoint: str, params: dict, seed: int) ->"
+    " dict[str, bytes]",
 }
 
 
@@ -280,9 +265,9 @@ def remote_error(
             found := lacks_room(phase, OSError(number, printable(message)))
         ):
             return found
-    if code not in _REMOTE:
+    if code not in _ADVICE:
         return violation(case, phase, f"error {code}: {message}")
-    known, advice = _REMOTE[ErrorCode(code)]
+    known, advice = Code[ErrorCode(code).name], _ADVICE[ErrorCode(code)]
     hints = [Hint(advice)] if advice else []
     if known is Code.RESULT_INVALID:
         hints = [*bytes_hints(case, message, defined), *hints]

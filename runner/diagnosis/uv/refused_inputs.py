@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -37,6 +37,21 @@ class _Refused(NamedTuple):
     code: Code = Code.ENVIRONMENT_FAILED
 
 
+_Recogniser: TypeAlias = Callable[[Case, UvFailure, UvError, re.Match[str]], _Refused]
+_REFUSALS: list[tuple[re.Pattern[str], _Recogniser]] = []
+"""uv's words, and what is found of them; the first that is there tells."""
+
+
+def _refusal(words: str) -> Callable[[_Recogniser], _Recogniser]:
+    """Have a function asked where uv says these words."""
+
+    def enter(recogniser: _Recogniser) -> _Recogniser:
+        _REFUSALS.append((re.compile(words), recogniser))
+        return recogniser
+
+    return enter
+
+
 def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """uv does not take what the bundle's files say."""
     for words, refused in _REFUSALS:
@@ -46,23 +61,27 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     return None
 
 
+@_refusal(r"uv\.lock[\s\S]*needs to be updated")
 def _lock_outdated(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     hint = Hint("lock it anew", command=_relock(failure))
     return _Refused(f"uv.lock does not match {failure.file}", [hint], Code.LOCK_OUTDATED)
 
 
+@_refusal("unsupported schema version")
 def _lock_too_new(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     command = "python -m pip install -U uv"
     hint = by_hand("upgrade uv beside the runner", command)
     return _Refused("uv.lock was written by a newer uv than this one", [hint])
 
 
+@_refusal("Failed to parse `uv.lock`")
 def _lock_broken(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
     hint = Hint("remove it and lock anew", command=f"rm {lock} && {_relock(failure)}")
     return _Refused(f"uv.lock is broken: {error.last}", [hint])
 
 
+@_refusal("Hash mismatch")
 def _other_hash(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     file, recorded = failure.requirements_from, _HASHES.search(error.said)
     edit = Edit(file=file, before=recorded[1], after=recorded[2]) if recorded else None
@@ -71,6 +90,7 @@ def _other_hash(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]
     return _Refused(f"{error.last}: what the index has is not what was recorded", [hint])
 
 
+@_refusal(r"Couldn't parse requirement in `([^`]+)`")
 def _no_requirement(
     case: Case, failure: UvFailure, error: UvError, found: re.Match[str]
 ) -> _Refused:
@@ -81,6 +101,10 @@ def _no_requirement(
     return _Refused(summary, [Hint(f"correct it in {file} (PEP 508)")])
 
 
+@_refusal(
+    r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
+    r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
+)
 def _no_setting(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     toml, line, reason = found.groups()
     hint = Hint(f"correct line {line} of {toml}")
@@ -89,6 +113,7 @@ def _no_setting(case: Case, failure: UvFailure, error: UvError, found: re.Match[
     return _Refused(f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}", [hint])
 
 
+@_refusal(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
 def _no_option(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     file, line = found.groups()
     title = f"correct line {line} of {file}, or leave it out"
@@ -96,6 +121,7 @@ def _no_option(case: Case, failure: UvFailure, error: UvError, found: re.Match[s
     return _Refused(summary, [Hint(title, edit=_left_out(failure, file))])
 
 
+@_refusal(r'Expected `--hash`, found `"?(--[\w-]+)"?`: (\S+?):(\d+):')
 def _option_behind(
     case: Case, failure: UvFailure, error: UvError, found: re.Match[str]
 ) -> _Refused:
@@ -108,6 +134,8 @@ def _option_behind(
     return _Refused(f"{file}:{number} has {option} behind a requirement", [hint])
 
 
+# As `pip freeze` writes what was installed from a repository.
+@_refusal(r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources")
 def _editable(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     file, url, name = found.groups()
     edit = Edit(file=file, before=f"-e {url}#egg={name}", after=f"{name} @ {url}")
@@ -115,6 +143,7 @@ def _editable(case: Case, failure: UvFailure, error: UvError, found: re.Match[st
     return _Refused(f"{file} asks for {url} with -e, which uv takes of a folder alone", [hint])
 
 
+@_refusal("`--require-hashes`")
 def _no_hashes(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
     command = f"uv pip compile --generate-hashes {file} -o {file}"
@@ -122,6 +151,11 @@ def _no_hashes(case: Case, failure: UvFailure, error: UvError, _: re.Match[str])
     return _Refused(one_line(error.said, 200), [hint])
 
 
+@_refusal(
+    r"Failed to read `--find-links` directory: (\S+)"
+    r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a"
+    r" base"
+)
 def _no_folder(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     path = found[1] or found[2]
     hint = _wheels_elsewhere(case, failure, path)
@@ -133,6 +167,7 @@ def _no_folder(case: Case, failure: UvFailure, error: UvError, found: re.Match[s
     return _Refused(summary, [hint], Code.DEPENDENCY_NOT_FOUND)
 
 
+@_refusal(r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file")
 def _not_included(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     including, path = found.groups()
     name = path.removeprefix(f"{failure.bundle_path}/")
@@ -142,6 +177,7 @@ def _not_included(case: Case, failure: UvFailure, error: UvError, found: re.Matc
     return _Refused(summary, [hint], Code.DEPENDENCY_NOT_FOUND)
 
 
+@_refusal(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
 def _no_file(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
     path = found[1].removeprefix(f"file://{failure.bundle_path}/")
     title = f"add {path} to the bundle, or remove what refers to it"
@@ -154,58 +190,6 @@ def _no_file(case: Case, failure: UvFailure, error: UvError, found: re.Match[str
         hints = [by_hand(title, "python -m pip list --format=freeze")]
     summary = f"{failure.requirements_from} refers to {path}, which does not exist"
     return _Refused(summary, hints, Code.DEPENDENCY_NOT_FOUND)
-
-
-# uv's words, and what is found of them; the first that is there tells.
-_REFUSALS: tuple[
-    tuple[re.Pattern[str], Callable[[Case, UvFailure, UvError, re.Match[str]], _Refused]], ...
-] = (
-    (re.compile(r"uv\.lock[\s\S]*needs to be updated"), _lock_outdated),
-    (re.compile("unsupported schema version"), _lock_too_new),
-    (re.compile("Failed to parse `uv.lock`"), _lock_broken),
-    (re.compile("Hash mismatch"), _other_hash),
-    (re.compile(r"Couldn't parse requirement in `([^`]+)`"), _no_requirement),
-    (
-        re.compile(
-            r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
-            r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
-        ),
-        _no_setting,
-    ),
-    (
-        re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):"),
-        _no_option,
-    ),
-    (
-        re.compile(r'Expected `--hash`, found `"?(--[\w-]+)"?`: (\S+?):(\d+):'),
-        _option_behind,
-    ),
-    (  # As `pip freeze` writes what was installed from a repository.
-        re.compile(
-            r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources"
-        ),
-        _editable,
-    ),
-    (re.compile("`--require-hashes`"), _no_hashes),
-    (
-        re.compile(
-            r"Failed to read `--find-links` directory: (\S+)"
-            r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a"
-            r" base"
-        ),
-        _no_folder,
-    ),
-    (
-        re.compile(
-            r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
-        ),
-        _not_included,
-    ),
-    (
-        re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?"),
-        _no_file,
-    ),
-)
 
 
 def _relock(failure: UvFailure) -> str:
