@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from runner.bundle.foreign.function import ModelFunction
@@ -14,6 +13,7 @@ from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.runnable import Notebook, Runnable
 from runner.bundle.foreign.script import Script
 from runner.cli import init_templates as templates
+from runner.diagnosis.knowledge.distribution_names import same_distribution
 
 _BESIDE = "sys.path.insert(0, str({file}.parent))  # as where it is run by itself\n"
 _SRC = """import sys
@@ -34,7 +34,7 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
     dependencies = []
     for text in dict.fromkeys(foreign.dependencies):
         try:
-            itself = canonicalize_name(Requirement(text).name) == canonicalize_name(name)
+            itself = same_distribution(Requirement(text).name, name)
         except (InvalidRequirement, RecursionError):
             notes.append(f"{text} is not a requirement (PEP 508)")
             continue

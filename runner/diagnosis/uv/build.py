@@ -10,7 +10,7 @@ import shlex
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.knowledge.distribution_names import distribution_meant_by
+from runner.diagnosis.knowledge.distribution_names import distribution_meant_by, same_distribution
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
@@ -98,8 +98,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     version = failed.group(3) if failed else None
     # What has a requirements.txt only is never built, however its folder is called.
     own = failure.step == "bundle" or (
-        failure.file == "pyproject.toml"
-        and canonicalize_name(name) == canonicalize_name(failure.bundle_name)
+        failure.file == "pyproject.toml" and same_distribution(name, failure.bundle_name)
     )
     reason = _reason(error)
     included = [hint for hint in error.hints if " was included because " in hint]

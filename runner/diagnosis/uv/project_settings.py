@@ -4,6 +4,7 @@ import re
 import shlex
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.distribution_names import same_distribution
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import UvError
@@ -75,7 +76,7 @@ def _no_member(case: Case, name: str) -> Finding:
         if file.endswith("/pyproject.toml")
     ]
     # A member's folder is mostly called as it is, with _ or - in it.
-    alike = [one for one in folders if _plain(one.rpartition("/")[2]) == _plain(name)]
+    alike = [one for one in folders if same_distribution(one.rpartition("/")[2], name)]
     hint = Hint(f"put {name} into the bundle, and its folder into members of [tool.uv.workspace]")
     if len(alike) == 1:
         hint = Hint(
@@ -88,7 +89,3 @@ def _no_member(case: Case, name: str) -> Finding:
         "The members are the folders that [tool.uv.workspace] names, each with a pyproject.toml.",
         hint,
     )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

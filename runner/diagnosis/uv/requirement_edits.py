@@ -4,9 +4,9 @@ import re
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case
+from runner.diagnosis.knowledge.distribution_names import same_distribution
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.derivation import Edge
 from runner.diagnosis.uv.error import UvFailure
@@ -17,7 +17,7 @@ def requirement_for(failure: UvFailure, name: str) -> str | None:
     """The bundle's own requirement for a package, as written."""
     for text in failure.dependencies:
         found = re.match(r"[A-Za-z0-9][\w.-]*", text)
-        if found and canonicalize_name(found.group()) == canonicalize_name(name):
+        if found and same_distribution(found.group(), name):
             return text
     return None
 
@@ -30,7 +30,7 @@ def written_requirement(failure: UvFailure, edge: Edge) -> str:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        if canonicalize_name(requirement.name) == canonicalize_name(edge.name.partition("[")[0]):
+        if same_distribution(requirement.name, edge.name.partition("[")[0]):
             same.append(text)
             if requirement.specifier == SpecifierSet(edge.specs[0]):
                 return text

@@ -6,13 +6,13 @@ import sys
 import msgspec
 from msgspec import UNSET
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.misspelt_modules import one_edit_from
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_meant_by,
+    same_distribution,
     why_this_distribution,
 )
 from runner.diagnosis.knowledge.well_known import BUILD_TOOLS, WELL_KNOWN
@@ -69,7 +69,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
     edges = edges_of(proof, failure)
     quoted = f"uv says: {_tail(error.messages[-1])}"
     built = _BUILT.search(error.said) if _BUILD_REQUIREMENTS.search(error.said) else None
-    own = built is None or _same(built.group(1), failure.bundle_name)
+    own = built is None or same_distribution(built.group(1), failure.bundle_name)
     if built is not None:
         # What asks is not the bundle, but [build-system] requires, of it or of a dependency.
         failure = msgspec.structs.replace(
@@ -100,10 +100,6 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
             Hint(f"{again} for another version of {built.group(1)}, or one that has a wheel")
         )
     return finding
-
-
-def _same(one: str, other: str) -> bool:
-    return canonicalize_name(one) == canonicalize_name(other)
 
 
 def _is_the_bundles(hint: Hint) -> bool:
