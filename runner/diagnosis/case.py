@@ -193,10 +193,11 @@ class Case:
         phases = self.journal.phases
         began = min((phase.at - phase.seconds for phase in phases), default=0.0)
         retryable = finding.retryable
+        assert finding.phase is not None  # it is told by the code
         report = Report(
             id=str(uuid.uuid4()),
             created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            phase=finding.phase or finding.code.phases[0],
+            phase=finding.phase,
             code=finding.code,
             # Names that a child gives to files and functions may have line ends in them.
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),

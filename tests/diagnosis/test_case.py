@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.remedies import requires_python_hint
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo
+from runner.events import Phase
 from runner.task import Task
 
 
@@ -52,3 +54,12 @@ def test_a_requirement_on_python_accepts_one(declared: str, specifier: str, afte
     case.pyproject = f'[project]\nrequires-python = "{declared}"\n'
     edit = requires_python_hint(case, specifier, "").edit
     assert edit is not None and edit.after == f'requires-python = "{after}"'
+
+
+def test_a_finding_has_the_phase_of_its_code_where_that_has_one_alone() -> None:
+    assert Finding.of(Code.LOCK_OUTDATED, "").phase is Phase.ENVIRONMENT
+    assert Finding.of(Code.CANCELLED, "", phase=Phase.LOAD).phase is Phase.LOAD
+    with pytest.raises(ValueError, match="unpack"):
+        Finding.of(Code.CANCELLED, "")
+    with pytest.raises(ValueError, match="unpack"):
+        Finding.of(Code.CHILD_CRASHED, "")

@@ -150,20 +150,16 @@ def _unreachable(said: str, see: Hint) -> Finding:
 
 def _unauthorized(text: str, refusal: str) -> Finding:
     host = _host(text)
-    return Finding.of(Code.INDEX_UNAUTHORIZED,
+    login = f"machine {host.partition(':')[0]} login USER password PASSWORD"
+    return Finding.of(
+        Code.INDEX_UNAUTHORIZED,
         f"the package index at {host} wants other credentials: {refusal}",
         text.strip(),
+        Hint("give uv the credentials", edit=Edit(file="~/.netrc", after=login), by="person"),
         Hint(
-            "give uv the credentials",
-            edit=Edit(file="~/.netrc", after=f"machine {host.partition(':')[0]} login USER"
-                      " password PASSWORD"),
-            by="person"
+            "or see that the index's URL is the right one, and has no others in it: they come first"
         ),
-        Hint(
-            "or see that the index's URL is the right one, and has no others in it: they"
-            " come first"
-        ),
-    )  # fmt: skip
+    )
 
 
 def _git(said: str) -> Finding:
