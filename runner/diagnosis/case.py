@@ -303,12 +303,12 @@ class Case:
         """The lines that declare dependencies, in the file in which the bundle declares its own."""
         file = self.declaring_file()
         if file != PYPROJECT:
-            return Hint(title=title, edit=Edit(file=file, after="\n".join(requirements)))
+            return Hint(title, edit=Edit(file=file, after="\n".join(requirements)))
         there = self.pyproject_text()
         if "dependencies" in there.items("project", "dynamic"):  # its backend finds them somewhere
-            return Hint(title=f"{title}: {', '.join(requirements)}")
+            return Hint(f"{title}: {', '.join(requirements)}")
         return Hint(
-            title=title,
+            title,
             command=f"uv add --project {self.bundle_argument()} {shlex.join(requirements)}",
             edit=there.with_item("project", "dependencies", *requirements),
         )

@@ -149,7 +149,7 @@ def _headless(case: Case) -> Hint:
             plain = name.removesuffix("-headless")
             if re.match(rf"{plain}(?![\w.-])", text):
                 after = name + text.removeprefix(plain)
-                return Hint(title=title, edit=case.replaced_requirement(text, after))
+                return Hint(title, edit=case.replaced_requirement(text, after))
     return case.declare_hint(title, names[0])
 
 

@@ -63,7 +63,7 @@ def require(case: Case, distribution: str, clause: str, title: str, *also: str) 
         kept = _kept(requirement.specifier, clause) or _release_before(clause)
         after = f"{requirement.name}{extras}{','.join([*kept, clause])}"
         edit = case.replaced_requirement(text, after, *also)
-        return Hint(title=title, command=plain.command, edit=edit)
+        return Hint(title, command=plain.command, edit=edit)
     return plain
 
 

@@ -197,7 +197,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
             f" installed; the code imports {missing.name!r} all the same.",
             hints=[
                 Hint(
-                    title="declare it without the marker, or guard the import in the same way",
+                    "declare it without the marker, or guard the import in the same way",
                     edit=case.replaced_requirement(written[0][0], plain),
                 )
             ],
