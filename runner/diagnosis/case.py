@@ -18,7 +18,7 @@ from msgspec import UNSET, Struct, field
 
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.pyproject_edits import PYPROJECT, PyprojectText
-from runner.diagnosis.report.asked import Asked, task_info
+from runner.diagnosis.report.asked import Asked, as_option, task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -354,7 +354,7 @@ class Case:
             return words
         for name, value in json.loads(task.params).items():
             if name != without:
-                words += ["--param", shlex.quote(f"{name}={_as_param(value)}")]
+                words += ["--param", shlex.quote(f"{name}={as_option(value)}")]
         return words
 
     def look_for(self, title: str, words: str) -> Hint:
@@ -394,13 +394,3 @@ def _in_notebook(hint: Hint) -> Hint:
         )
         edit = Edit(file=cell[1], before=before, after=after)
     return msgspec.structs.replace(hint, edit=edit)
-
-
-def _as_param(value: object) -> str:
-    """A value as ``--param`` takes it: JSON, or a text that is none."""
-    if isinstance(value, str):
-        try:
-            json.loads(value)
-        except ValueError:
-            return value
-    return json.dumps(value, ensure_ascii=False)

@@ -74,3 +74,13 @@ def _short(value: object, depth: int) -> object:
         return {**shown, "…": left_out} if left_out else shown
     items = [_short(one, depth + 1) for one in value[:most]]
     return [*items, left_out] if left_out else items
+
+
+def as_option(value: object) -> str:
+    """A value as ``--param`` takes it: JSON, or a text that is none."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value, ensure_ascii=False)
