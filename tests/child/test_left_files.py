@@ -13,7 +13,6 @@ from runner.process.kill_marked import remove_folder
 
 WIRE = """\
 import os
-import time
 def wire(entrypoint, params, seed):
     name, count = "d" * params["length"], params["count"]
     if entrypoint == "deep":
