@@ -15,12 +15,20 @@ from pathlib import Path
 import forked_command
 import pytest
 from deaths import DieAtWork
+from hypothesis import HealthCheck, settings
 
 import runner
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
 from runner.environment.uv_run import find_uv
 from runner.events import Phase
+
+# That the machine has other work to do as well is no fault of what is tested. Another profile is
+# loaded where one is named on the command line.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -1,6 +1,7 @@
 """Files that a task leaves are kept or named, however deep they lie, and cost no result."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,10 @@ def test_folders_that_are_deep_cost_no_result_and_nothing_is_left_of_them(
         assert len(result.files.omitted[0]) > MAX_PATH_BYTES
         del result
         assert runner.execute(bundle, "default", params)["a"] == b"1"
-    assert list((tmp_path / "tmp").iterdir()) == []
+    # Where it takes long to remove them, that is left to a process that outlives the runner's.
+    deadline = time.monotonic() + 30
+    while any((tmp_path / "tmp").iterdir()):
+        assert time.monotonic() < deadline
 
 
 def test_files_go_at_once_where_they_could_not_be_written(tmp_path: Path) -> None:

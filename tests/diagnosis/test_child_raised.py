@@ -7,10 +7,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-import anyio
 import msgspec
 import pytest
-from children import Child
+from children import Child, full_version
 from conftest import need_python
 from shown_report import report_text
 
@@ -31,23 +30,20 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def child_of(folder: Path, source: str, version: str | None = None) -> Child:
+def child_of(folder: Path, source: str, version: str | None = None) -> Child:
     """A child of this Python, ours by default, with a bundle that has this wire.py."""
     (folder / "wire.py").write_text(textwrap.dedent(source))
     if version is None:
         return Child(folder)
     python = need_python(version)
     child = Child(folder, python)
-    command = [str(python), "-c", "import platform; print(platform.python_version())"]
-    with anyio.fail_after(60):
-        full = (await anyio.run_process(command)).stdout.decode().strip()
-    child.launch = msgspec.structs.replace(child.launch, python_version=full)
+    child.launch = msgspec.structs.replace(child.launch, python_version=full_version(python))
     return child
 
 
 async def report_of(folder: Path, source: str, version: str | None = None) -> Report:
     """The report of it, which is bounded and can be read, printed and pickled."""
-    report = await (await child_of(folder, source, version)).fail()
+    report = await child_of(folder, source, version).fail()
     assert len(msgspec.json.encode(report)) < 1 << 20
     assert report_text(report)
     return report
@@ -145,14 +141,14 @@ async def test_a_measure_that_is_called_error_is_a_result_like_any_other(tmp_pat
     """
     for n, data in enumerate(LEGITIMATE):
         for beside in (False, True):
-            child = await child_of(tmp_path, source)
+            child = child_of(tmp_path, source)
             outputs = await child.run(params={"n": n, "beside": beside})
             assert outputs == dict.fromkeys(names if beside else ["error"], data)
 
 
 async def test_words_beside_other_outputs_are_no_error(tmp_path: Path) -> None:
     source = "def wire(e, p, s):\n    return {'table': b'1', 'error': b'of the mean, per day'}\n"
-    assert "error" in await (await child_of(tmp_path, source)).run()
+    assert "error" in await child_of(tmp_path, source).run()
 
 
 async def test_a_result_with_nothing_in_it_is_none(tmp_path: Path) -> None:
@@ -262,7 +258,7 @@ async def test_an_exit_of_a_process_that_the_task_forked_is_not_the_childs(tmp_p
                 sys.exit(3)
             return {"status": str(os.waitpid(pid, 0)[1] >> 8).encode()}
     """
-    assert await (await child_of(tmp_path, source)).run() == {"status": b"3"}
+    assert await child_of(tmp_path, source).run() == {"status": b"3"}
 
 
 # An import that failed, and came to light as something else.
@@ -422,7 +418,7 @@ ASKING = {
 async def test_a_withheld_variable_that_a_failure_names_is_told(
     source: str, tmp_path: Path
 ) -> None:
-    child = await child_of(tmp_path, source)
+    child = child_of(tmp_path, source)
     child.launch = msgspec.structs.replace(child.launch, withheld=("EPI_LICENCE", "sorry"))
     report = await child.fail()
     assert "The worker has EPI_LICENCE, which the child does not get." in report.explanation
@@ -434,7 +430,7 @@ async def test_a_withheld_variable_that_a_failure_names_is_told(
 
 
 async def test_a_withheld_variable_that_is_read_by_its_name_is_told_once(tmp_path: Path) -> None:
-    child = await child_of(tmp_path, 'import os\nos.environ["EPI_LICENCE"]\n')
+    child = child_of(tmp_path, 'import os\nos.environ["EPI_LICENCE"]\n')
     child.launch = msgspec.structs.replace(child.launch, withheld=("EPI_LICENCE",))
     report = await child.fail()
     assert "EPI_LICENCE, which the worker has and does not hand on" in report.summary

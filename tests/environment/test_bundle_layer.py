@@ -23,17 +23,15 @@ PROJECT = """\
 [project]
 name = "{name}"
 version = "1.0"
+description = "A model"
 dependencies = ["iniconfig==2.0.0", "pip"]
 
 [project.scripts]
 hello-{name} = "{name}:main"
 
 [build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[tool.setuptools]
-py-modules = ["{name}"]
+requires = ["flit_core"]
+build-backend = "flit_core.buildapi"
 
 [tool.modelops]
 wire = "wire.py:wire"

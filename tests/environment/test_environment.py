@@ -30,15 +30,18 @@ PROJECT = """\
 [project]
 name = "sir"
 version = "1.0"
+description = "A model"
 dependencies = {dependencies}
 
 [build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[tool.setuptools]
-py-modules = ["sir"]
-"""
+{backend}"""
+# It is small, so that the caches of their own that tests here have are filled quickly.
+FLIT = 'requires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
+# It writes into the folder that it builds.
+SETUPTOOLS = (
+    'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    '[tool.setuptools]\npy-modules = ["sir"]\n'
+)
 
 
 def source(folder: Path, *dependencies: str, **changes: object) -> Source:
@@ -77,9 +80,9 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def write_project(folder: Path, *dependencies: str) -> Path:
+def write_project(folder: Path, *dependencies: str, backend: str = FLIT) -> Path:
     folder.mkdir()
-    text = PROJECT.format(dependencies=json.dumps(dependencies))
+    text = PROJECT.format(dependencies=json.dumps(dependencies), backend=backend)
     (folder / "pyproject.toml").write_text(text)
     (folder / "sir.py").write_text("BETA = 0.3\n")
     return folder
@@ -161,8 +164,9 @@ def slow_uv(folder: Path) -> Path:
 
 @pytest.mark.anyio
 async def test_a_bundle_is_built_once_and_its_folder_is_not_changed(
-    bundle: Path, cache: Path
+    tmp_path: Path, cache: Path
 ) -> None:
+    bundle = write_project(tmp_path / "bundle", backend=SETUPTOOLS)
     before = content(bundle)
     first, second = Run(cache), Run(cache)
     built = await build(first, source(bundle))
@@ -735,7 +739,7 @@ async def test_settings_of_uv_above_the_cache_are_not_the_bundles(
 
 @pytest.mark.anyio
 async def test_a_link_in_the_bundle_leads_to_the_copy(tmp_path: Path, cache: Path) -> None:
-    bundle = write_project(tmp_path / "bundle")
+    bundle = write_project(tmp_path / "bundle", backend=SETUPTOOLS)
     (bundle / "data").mkdir()
     (bundle / "data" / "a.csv").write_text("1")
     (bundle / "relative").symlink_to("data")
@@ -761,8 +765,9 @@ async def failure_of(run: Run, source: Source) -> Finding:
 
 @pytest.mark.anyio
 async def test_a_build_of_the_bundle_that_fails_is_told_in_its_own_words(
-    bundle: Path, cache: Path
+    tmp_path: Path, cache: Path
 ) -> None:
+    bundle = write_project(tmp_path / "bundle", backend=SETUPTOOLS)
     (bundle / "setup.py").write_text("raise RuntimeError('SIR_HOME is not set')\n")
     # As a terminal's width is exported, by which uv would break what it quotes.
     run = Run(cache, {**os.environ, "COLUMNS": "20"})

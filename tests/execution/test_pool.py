@@ -298,12 +298,12 @@ def test_bundles_share_the_children_and_the_one_not_used_for_longest_makes_room(
         with ThreadPoolExecutor(8) as threads:
             results = list(
                 threads.map(
-                    lambda n: runner.execute(others[n % 3], "seeded", seed=n)["seed"], range(40)
+                    lambda n: runner.execute(others[n % 3], "seeded", seed=n)["seed"], range(20)
                 )
             )
         living = children_that_run("hello.py")
         assert len(living) <= 2
-    assert results == [str(n).encode() for n in range(40)]
+    assert results == [str(n).encode() for n in range(20)]
 
 
 def test_no_more_children_run_than_are_allowed(bundle: Path, cache: Path) -> None:
@@ -448,7 +448,7 @@ def test_no_descriptor_is_left(bundle: Path, cache: Path) -> None:
 def test_the_memory_that_a_task_took_is_not_the_workers(
     bundle: Path, cache: Path, isolation: str
 ) -> None:
-    held = bytearray(b"x") * (400 << 20)
+    held = bytearray(b"x") * (128 << 20)
     with Runner(cache=cache, isolation=isolation, children=1) as runner:
         for _ in range(2):
             peak = runner.execute(bundle, "seeded").cost.max_rss_bytes

@@ -59,6 +59,15 @@ def bundle(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "bundle", WIRE)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A bundle, and a cache that has what it needs."""
+    folder = tmp_path_factory.mktemp("built")
+    bundle, cache = write_bundle(folder / "bundle", WIRE), folder / "cache"
+    run("from runner.cli import main; main()", "check", "--build", bundle, cache=cache)
+    return bundle, cache
+
+
 def run(code: str, *args: str | Path, cache: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
@@ -74,10 +83,9 @@ def run(code: str, *args: str | Path, cache: Path) -> "subprocess.CompletedProce
 
 @pytest.mark.parametrize("isolation", ["fork", "warm"])
 def test_a_library_call_runs_and_names_a_crash(
-    parent: str, isolation: str, bundle: Path, tmp_path: Path
+    parent: str, isolation: str, built: tuple[Path, Path]
 ) -> None:
-    cache = tmp_path / "cache"
-    run("from runner.cli import main; main()", "check", "--build", bundle, cache=cache)
+    bundle, cache = built
     done = run(parent + LIBRARY, isolation, bundle, cache=cache)
     assert done.returncode == 0, done.stderr
     outputs, (code, explanation) = map(json.loads, done.stdout.splitlines())

@@ -29,14 +29,11 @@ def report_of(name: str) -> Report:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_replay_gives_the_report_of_the_live_run(name: str) -> None:
+def test_a_replay_gives_the_report_of_the_live_run_which_says_the_cause_and_what_to_do(
+    name: str,
+) -> None:
     report = report_of(name)
     assert report_text(report) == (FAILURES / name / EXPECTED).read_text()
-
-
-@pytest.mark.parametrize("name", FOLDERS)
-def test_a_report_says_the_cause_and_what_to_do(name: str) -> None:
-    report = report_of(name)
     assert report.summary and "\n" not in report.summary
     assert report.hints and all(hint.title for hint in report.hints)
     assert report.phase in report.code.phases or not report.code.phases

@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from conftest import write_bundle
+from forked_command import run_command
 from recordings import entries, failure, replayed, same, text
 
 from runner import AsyncRunner, Runner, RunnerError
@@ -56,10 +57,14 @@ def command(
 
     :param before: code to run in its process first.
     """
+    environ = {**os.environ, "MODELOPS_CACHE_DIR": str(cache), **(env or {})}
+    if not before:
+        words = [sys.executable, "-m", "runner", *map(str, args)]
+        return run_command(words, env=environ, timeout=RUN_SECONDS)
     code = f"import sys\n{before}\nfrom runner.cli import main\nsys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
-        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache), **(env or {})},
+        env=environ,
         capture_output=True,
         encoding="utf-8",
         timeout=RUN_SECONDS,

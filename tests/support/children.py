@@ -1,7 +1,9 @@
 """A real child of a bundle, as the tests drive it: its events, report, and what it leaves."""
 
+import functools
 import os
 import select
+import subprocess
 import sys
 import time
 import uuid
@@ -66,6 +68,14 @@ def still_running(
             finally:
                 os.close(descriptor)
     return running
+
+
+@functools.cache
+def full_version(python: Path) -> str:
+    """The version of an interpreter: ``3.13.0``."""
+    command = [python, "-c", "import platform; print(platform.python_version())"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
 
 
 class Child:

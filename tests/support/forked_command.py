@@ -11,20 +11,26 @@ from pathlib import Path
 
 from preloaded import AVAILABLE, Preloaded
 
-# The package, and what a run, a study and a report import later.
-_MODULES = (
-    "runner",
-    "runner.cli.command_line.read_command",
-    "runner.cli.run",
-    "runner.cli.study.many_tasks",
-    "runner.diagnosis.report.terminal",
-    "anyio._backends._asyncio",
-)
+import runner
+
+_ROOT = Path(runner.__file__).parent
+# Imported by some modules only when a function needs them.
+_LATE = ("anyio._backends._asyncio", "filelock", "findpython", "psutil")
 
 
 @functools.cache
 def _preloaded() -> Preloaded:
-    return Preloaded(*_MODULES, environ=os.environ)
+    return Preloaded("runner", *_modules(), *_LATE, environ=os.environ)
+
+
+def _modules() -> list[str]:
+    """All modules of the runner but those that import Dask, which takes longer than the others."""
+    files = [file.relative_to(_ROOT.parent).with_suffix("") for file in _ROOT.rglob("*.py")]
+    return sorted(
+        ".".join(file.parts)
+        for file in files
+        if "dask" not in file.parts and not file.name.startswith("__")
+    )
 
 
 def close() -> None:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import anyio
 import msgspec
-from children import Child
+from children import Child, full_version
 from conftest import need_python
 
 from runner.diagnosis.case import Case, Finding
@@ -30,10 +29,7 @@ async def load(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     child = Child(folder, python)
-    command = [str(python), "-c", "import platform; print(platform.python_version())"]
-    with anyio.fail_after(60):
-        full = (await anyio.run_process(command)).stdout.decode().strip()
-    child.launch = msgspec.structs.replace(child.launch, python_version=full)
+    child.launch = msgspec.structs.replace(child.launch, python_version=full_version(python))
     child.case.bundle_files = tuple(sorted(files))
     if "pyproject.toml" in files:
         child.case.pyproject = files["pyproject.toml"] or '[project]\nname = "sir"\n'

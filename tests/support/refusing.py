@@ -23,7 +23,7 @@ _OF_OS = (
 
 
 class Refusing:
-    """Counts the calls, while it is entered.
+    """Counts the calls, while it is entered, but those of threads that earlier tests have left.
 
     :param at: the place, as in ``places``, whose first call is to fail; ``None`` for none.
     :param number: with what error.
@@ -36,6 +36,8 @@ class Refusing:
 
     def __enter__(self) -> "Refusing":
         gc.collect()  # what earlier runs have left in cycles goes now, and not meanwhile
+        me = threading.current_thread()
+        self._others = {one.ident: one for one in threading.enumerate() if one is not me}
         self._before: list[tuple[Any, str, object]] = []
         for name in _OF_OS:
             self._replace(os, name, self._refusing(name, getattr(os, name)))
@@ -64,7 +66,7 @@ class Refusing:
 
         def opened(*arguments: Any, **named: Any) -> Any:
             file = opening(*arguments, **named)
-            if _caller() is None or not file.writable():
+            if self._is_of_another() or _caller() is None or not file.writable():
                 return file
             return _Written(file, self._refusing("file.write", file.write))
 
@@ -72,7 +74,7 @@ class Refusing:
 
     def _refusing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def refusing(*arguments: Any, **named: Any) -> Any:
-            where = _caller()
+            where = None if self._is_of_another() else _caller()
             if where is not None:
                 self.places[name, where] = None
                 if self._at == (name, where) and not self.refused:
@@ -85,6 +87,11 @@ class Refusing:
             return call(*arguments, **named)
 
         return refusing
+
+    def _is_of_another(self) -> bool:
+        # A thread that has ended leaves its number to a new one.
+        other = self._others.get(threading.get_ident())
+        return other is not None and other.is_alive()
 
 
 class _Written:

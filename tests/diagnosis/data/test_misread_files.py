@@ -106,7 +106,7 @@ MISREAD = {
 }
 WIRE = """
 import gzip, json, pathlib, pickle, sqlite3, zipfile
-import numpy
+{imports}
 def name(text): return text
 def database(path): return sqlite3.connect(path)
 def yaml(path):
@@ -126,9 +126,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[d
     found = {}
     with Runner(cache=cache) as runner:
         for number, (name, (call, content, _)) in enumerate(MISREAD.items()):
-            wire = WIRE.format(tasks=tasks)
+            needs = "numpy" if "numpy" in call else ""
+            wire = WIRE.format(imports=needs and "import numpy", tasks=tasks)
             bundle = write_bundle(folder / f"b{number}", wire)
-            (bundle / "requirements.txt").write_text("numpy\n")
+            (bundle / "requirements.txt").write_text(needs)
             path = bundle / call.split("'")[1]
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)

@@ -1,6 +1,7 @@
 """The text that a task has printed takes its place beside the outputs, whole or not at all."""
 
 import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,19 @@ def test_text_that_cannot_be_written_leaves_no_half_of_it(tmp_path: Path) -> Non
         assert list(folder.iterdir()) == []
         write(folder, Refusing())
         assert {path.name: path.read_text() for path in folder.iterdir()} == PRINTED
+
+
+def test_a_thread_that_an_earlier_test_has_left_is_not_refused(tmp_path: Path) -> None:
+    begin = threading.Event()
+
+    def work() -> None:
+        assert begin.wait(30)
+        write_printed(PRINTED, tmp_path, (), lambda line: None)
+
+    left = threading.Thread(target=work)
+    left.start()
+    with Refusing() as counted:
+        begin.set()
+        left.join(30)
+    assert not left.is_alive() and counted.places == {}
+    assert {path.name for path in tmp_path.iterdir()} == PRINTED.keys()
