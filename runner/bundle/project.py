@@ -81,6 +81,39 @@ def _check_keys(pyproject: Pyproject) -> None:
         )
 
 
+# Where a list of dependencies comes to stand below the wrong header; "": above all of them.
+_WRONG_TABLES = ("project.urls", "project.scripts", "project.gui-scripts",
+                 "project.optional-dependencies", "tool.modelops", "tool.uv", "build-system",
+                 "")  # fmt: skip
+
+
+def _check_place(pyproject: Pyproject) -> None:
+    """See that the dependencies stand in no table but theirs: there, nothing would install them."""
+    there = pyproject.edits
+    if "dependencies" in {
+        *pyproject.table("project"),
+        *pyproject.table("project").get("dynamic", []),
+    }:
+        return
+    for table in _WRONG_TABLES:
+        if not (asked := there.items(table, "dependencies")):
+            continue
+        line = pyproject.line(table, "dependencies")
+        edit = there.moved(line, "project", "dependencies") if line else None
+        raise invalid(
+            f"{pyproject.at(table, 'dependencies')}: dependencies stand"
+            f" {f'in [{table}]' if table else 'before any table'}, and belong in [project]",
+            "Nothing reads them there, so that none of them would be installed.",
+            Hint(title=f"put them into [project]: dependencies = {json.dumps(asked)}", edit=edit),
+        )
+    if isinstance(written := pyproject.document.get("dependencies"), dict):
+        raise invalid(
+            f"{pyproject.at('', 'dependencies')}: there is no table [dependencies]",
+            "Dependencies are a list in [project] (PEP 621).",
+            _as_list(pyproject, written, table="dependencies"),
+        )
+
+
 def check_shapes(pyproject: Pyproject) -> None:
     """See that what is looked into later is of the shape that PEP 621 gives it.
 
@@ -96,6 +129,7 @@ def check_shapes(pyproject: Pyproject) -> None:
         )
 
     _check_keys(pyproject)
+    _check_place(pyproject)
     dynamic = project.get("dynamic", [])
     if not isinstance(dynamic, list) or not all(isinstance(key, str) for key in dynamic):
         raise wrong("dynamic", "list of strings")
@@ -153,7 +187,7 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
     return tuple(dependencies)
 
 
-def _as_list(pyproject: Pyproject, written: object) -> Hint:
+def _as_list(pyproject: Pyproject, written: object, table: str = "project.dependencies") -> Hint:
     """The hint to write dependencies as a list that stand in a text, or in a table as Poetry's."""
     there, edit, found = pyproject.edits, None, ["numpy>=1.26"]
     if isinstance(written, str):
@@ -163,7 +197,7 @@ def _as_list(pyproject: Pyproject, written: object) -> Hint:
         from runner.bundle.foreign.versions import pep440  # nothing right needs it
 
         found = [f"{name}{pep440(version) or ''}" for name, version in written.items()]
-        edit = there.as_list("project", "dependencies", found)
+        edit = there.as_list("project", "dependencies", found, table)
     return Hint(f"write them so: dependencies = {json.dumps(found)}", edit=edit)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from runner.bundle.failures import invalid, merge_conflict
 from runner.bundle.files import has_file, read_text
-from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.pyproject_edits import PyprojectText, is_toml
 from runner.diagnosis.report.model import Edit, Hint
 from runner.toml import tomllib
 
@@ -166,7 +166,7 @@ def _corrected(lines: list[str], number: int) -> str | None:
         line.replace("'", '"'),
         re.sub(r"=\s*(True|False)\b", lambda found: f"= {found[1].lower()}", line),
     ):
-        if _is_toml(*lines[: number - 1], meant, *lines[number:]):
+        if is_toml("\n".join([*lines[: number - 1], meant, *lines[number:]])):
             return meant if lines.count(lines[number - 1]) == 1 else None
     return None
 
@@ -177,7 +177,7 @@ def _parted(lines: list[str], number: int, name: str) -> Edit | None:
         before = lines[at - 1].strip()
         if before and not before.startswith("#"):
             once = [line.strip() for line in lines].count(before) == 1
-            meant = _is_toml(*lines[: at - 1], f"{before},", *lines[at:])
+            meant = is_toml("\n".join([*lines[: at - 1], f"{before},", *lines[at:]]))
             return Edit(file=name, before=before, after=f"{before},") if once and meant else None
     return None
 
@@ -186,17 +186,9 @@ def _closed(lines: list[str], opened: int, name: str) -> Edit | None:
     """The edit that closes a list, after the first line from which on all is TOML then."""
     for number in range(opened, len(lines) + 1):
         line = lines[number - 1]
-        if lines.count(line) == 1 and _is_toml(*lines[:number], "]", *lines[number:]):
+        if lines.count(line) == 1 and is_toml("\n".join([*lines[:number], "]", *lines[number:]])):
             return Edit(file=name, before=line.strip(), after=f"{line.strip()}\n]")
     return None
-
-
-def _is_toml(*lines: str) -> bool:
-    try:
-        tomllib.loads("\n".join(lines))
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 _PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)"""

@@ -322,7 +322,8 @@ class Dialogue:
             self.write_down()  # the judgement may ask for what the child has written
             data = error.data or ErrorData()
             found = child_failures.remote_error(
-                *(self.case, phase, error.code, error.message, data.exception, data.defined)
+                *(self.case, phase, error.code, error.message, data.exception, data.defined),
+                written=data.written,
             )
             raise self.failure(found)
         try:

@@ -109,6 +109,8 @@ class ErrorData(Struct, frozen=True):
     defined: Frame | None = None
     """Where the function is defined that cannot be called as a wire function; the line by which
     one has returned what is no result."""
+    written: tuple[str, ...] = ()
+    """The files that its calls name which write one."""
 
 
 class Exiting(Struct, frozen=True):

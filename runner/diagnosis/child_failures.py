@@ -230,10 +230,12 @@ def remote_error(
     message: str,
     exception: ExceptionInfo | None,
     defined: Frame | None = None,
+    written: tuple[str, ...] = (),
 ) -> Finding:
     """The child answered with an error.
 
     :param defined: where the function is defined, or by which line it has returned.
+    :param written: the files that the function writes, by its text.
     """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
     from runner.diagnosis.returned_types import bytes_hints, return_hint
@@ -272,7 +274,7 @@ def remote_error(
     if known is Code.RESULT_INVALID:
         hints = [*bytes_hints(case, message, defined), *hints]
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
-        hints.insert(0, return_hint(case, defined))
+        hints.insert(0, return_hint(case, defined, written))
     if known is Code.WIRE_AMBIGUOUS and (names := re.findall(r"([\w.]+:[\w.]+) \(of ", message)):
         hints = [Hint(advice, case.exec_command(f"--function {names[0]}"), by="person")]
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):

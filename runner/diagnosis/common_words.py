@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from runner.diagnosis.case import Case
 from runner.diagnosis.missing_keys import reads_with
 from runner.diagnosis.report.frames import made_frame
@@ -222,11 +224,16 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return None  # The words are the bundle's own.
     if (number := exception.attributes.get("text_of")) is not None:
         return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
+    name, told = exception.attributes.get("returns_nothing"), exception.attributes.get("last_value")
+    if name is not None and told:
+        return _let_it_return(case, frame, exception, str(name))
     if message.startswith(("'NoneType'", "NoneType")) and case.evidence.stderr is not None:
         said = "".join(last_lines(case.evidence.stderr.text, 1))
         if _SAYS_WHY.search(said):
             said = one_line(printable(said), 200)
             return Hint(f"see whether the None comes of what was said before: {said}")
+    if name is not None:
+        return _let_it_return(case, frame, exception, str(name))
     if _SAYS_ONE.search(message) and (one := _one_number(case, exception, frame)) is not None:
         return one
     if (made := made_frame(exception, frame)) is not None and (
@@ -245,6 +252,21 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         if line.search(frame.text or "") and (found := words.search(message)):
             return Hint(printable(advice.format(*found.groups())))
     return None
+
+
+def _let_it_return(case: Case, frame: Frame, exception: ExceptionInfo, name: str) -> Hint:
+    """The hint for a function that computes something and ends without returning it.
+
+    :param frame: a line of the same file.
+    """
+    told = exception.attributes
+    text, value = str(told.get("last_text") or ""), str(told.get("last_value") or "")
+    title = f"end {printable(name)}() with a return: without one, it gives back None"
+    if not value or (text != value and "unpack" in exception.message):
+        return Hint(title=title)  # More than the last value is wanted.
+    last = msgspec.structs.replace(frame, text=text)
+    after = f"return {text}" if text == value else f"{text}\nreturn {value}"
+    return Hint(title=title, edit=case.line_edit(last, after))
 
 
 def _one_number(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:

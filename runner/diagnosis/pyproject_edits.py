@@ -110,16 +110,46 @@ class PyprojectText(Struct, frozen=True):
         wanted = [new for one in there for new in (others if one == item else (one,))]
         return self._first(edits, table, key, wanted)
 
-    def as_list(self, table: str, key: str, items: list[str]) -> Edit | None:
-        """The edit that makes a list of a table that stands right below the one it is in."""
-        block = re.search(rf"^\[{re.escape(f'{table}.{key}')}\]\n(?:(?!\[).*\n?)*", self.text, re.M)
-        if block is None:
+    def as_list(self, table: str, key: str, items: list[str], written: str) -> Edit | None:
+        """The edit that makes a list of a table.
+
+        :param written: the table: right below the one that the list is to be in, or anywhere.
+        """
+        block = re.search(rf"^\[{re.escape(written)}\]\n(?:(?!\[).*\n?)*", self.text, re.M)
+        header = re.search(rf"^\[{re.escape(table)}\] *\n", self.text, re.M)
+        if block is None or header is None or not self.is_known:
             return None
-        before = block[0].rstrip()
-        return self._first(
-            iter([Edit(file=PYPROJECT, before=before, after=f"{key} = {_toml(items)}")]),
-            table, key, items,
-        )  # fmt: skip
+        line = f"{key} = {_toml(items)}"
+        if written == f"{table}.{key}":
+            edit = Edit(file=PYPROJECT, before=block[0].rstrip(), after=line)
+            return self._first(iter([edit]), table, key, items)
+        first, last = min(header.start(), block.start()), max(header.end(), block.end())
+        before = self.text[first:last]
+        after = before.replace(block[0], "").replace(header[0], f"{header[0]}{line}\n")
+        edit = Edit(file=PYPROJECT, before=before.rstrip(), after=after.rstrip())
+        made = PyprojectText.of(edit.apply(self.text))
+        return edit if made.items(table, key) == items else None
+
+    def moved(self, line: str, table: str, key: str) -> Edit | None:
+        """The edit that takes a key's lines out of where they are, and puts them below a header.
+
+        :param line: the first of them, as it stands there.
+        """
+        lines = self.text.split("\n")
+        at = [number for number, one in enumerate(lines) if one.strip() == line]
+        to = [n for n, one in enumerate(lines) if one.partition("#")[0].strip() == f"[{table}]"]
+        if len(at) != 1 or len(to) != 1 or not self.is_known:
+            return None
+        ends = range(at[0] + 1, len(lines) + 1)
+        end = next((end for end in ends if is_toml("\n".join(lines[at[0] : end]))), at[0])
+        first, last = min(at[0], to[0]), max(end, to[0] + 1)
+        block = lines[at[0] : end]
+        rest = [one for n, one in enumerate(lines[first:last], first) if not at[0] <= n < end]
+        below = rest.index(lines[to[0]]) + 1
+        after = "\n".join([*rest[:below], *block, *rest[below:]])
+        edit = Edit(file=PYPROJECT, before="\n".join(lines[first:last]), after=after)
+        made = PyprojectText.of(edit.apply(self.text))
+        return edit if made.value(table, key) is not None else None
 
     def added(self, lines: str) -> Edit | None:
         """The edit that adds whole tables at the end."""
@@ -169,6 +199,14 @@ class PyprojectText(Struct, frozen=True):
             if made == wanted or (any_order and _sorted(made, table, key, wanted)):
                 return edit
         return None
+
+
+def is_toml(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _with_item(line: str, quoted: str) -> str | None:

@@ -36,28 +36,34 @@ _DID_YOU_MEAN = re.compile(
     r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
 )
 _CLOSE = 0.75
-_ONE_OF = re.compile(
-    r"[\"'`]([\w.-]{1,80})[\"'`][^\[\](){}]{0,200}?"
-    r"\b(?:one of|supported|available|valid|allowed|expected|choose|known|options)\b"
-    r"[^\[\](){}]{0,80}[\[({]((?:[\"'][\w .-]{1,80}[\"'](?:,\s*|\s*\bor\b\s*)?){2,60})"
+_FEW = 2
+# As libraries begin to say which ones they take.
+_SAYS_WHICH = re.compile(
+    r"(?i)\b(?:one of|one or more of|must be|supported|available|valid|allowed|expected|choose"
+    r"|known|options|not found in|either|should be|accepts?|recogni[sz]ed|possible|permitted)\b"
 )
+_LISTED = re.compile(
+    r"[\"'`]([\w .:-]{1,80})[\"'`]|(?<=[\[(,{|])\s*([A-Za-z][\w-]{0,60})(?=\s*[\]),}|])"
+)
+# What a line hands over: a text, and the name of an argument.
+_HANDED = re.compile(
+    r"(?P<quote>['\"])(?P<text>[\w .:-]{1,80})(?P=quote)|\b(?P<name>\w{2,60})\s*=(?!=)"
+)
+_LISTS = ("one of", "must be", "should be", "allowed", "supported")
+_NEAR_IN_A_LIST = 0.7
 
 
 def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find the value that was meant in the words of the library that refuses it."""
     found = _PARAMETER.search(exception.message[:10_000])
     own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    if not own or own[-1] is exception.traceback[-1]:
+        return None  # The words are the bundle's own.
     said = _DID_YOU_MEAN.search(exception.message[:2000])
-    if said is not None and own and own[-1] is not exception.traceback[-1]:
+    if said is not None:
         return _respelt(case, phase, own[-1], said[1], said[2], exception)
-    one_of = _ONE_OF.search(exception.message[:3000])
-    if one_of is not None and own and own[-1] is not exception.traceback[-1]:
-        there = _QUOTED.findall(one_of[2])
-        near = [one for one in there if sorted(one) == sorted(one_of[1])]
-        near = near or nearest(one_of[1], there, cutoff=0.7)
-        return _there_is(case, phase, own[-1], one_of[1], near[0], exception) if near else None
-    if found is None or exception.type != "InvalidParameterError" or not own:
-        return None
+    if found is None or exception.type != "InvalidParameterError":
+        return _one_of(case, phase, own[-1], exception)
     name, owner, takes, got = found.groups()
     refused = printable(one_line(f"{owner} takes no {name}={got}", 160))
     return Finding.raised(
@@ -79,6 +85,54 @@ def unknown_zone(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     return _there_is(case, phase, own[-1], asked, near, exception)
 
 
+def _one_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+    """Find what the line hands over among what the library's words list, or the child has seen."""
+    message, refused = exception.message[:3000], exception.attributes.get("refused")
+    if isinstance(refused, str):
+        return _there_is(
+            case, phase, frame, refused, str(exception.attributes["near_text"]), exception
+        )
+    says = _SAYS_WHICH.search(message)
+    if says is None:
+        return None
+    there = [one or other for one, other in _LISTED.findall(message)]
+    meant = dict[str, str]()
+    for found in _HANDED.finditer(frame.text or ""):
+        handed = found["text"] or found["name"]
+        others = [one for one in there if one != handed]
+        # A name of an argument is wrong only where the words name it.
+        if found["name"] and handed not in there:
+            continue
+        near = [one for one in others if sorted(one.casefold()) == sorted(handed.casefold())]
+        near = near or nearest(handed, others, cutoff=_NEAR_IN_A_LIST)
+        if near:
+            meant[handed] = near[0]
+    if len(meant) != 1:
+        return _none_of(case, phase, frame, exception) if says[0] in _LISTS else None
+    ((handed, near_one),) = meant.items()
+    return _there_is(case, phase, frame, handed, near_one, exception)
+
+
+def _none_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+    """Name what a library takes in place of the one text of the line, which is none of it."""
+    handed = list(_HANDED.finditer(frame.text or ""))
+    texts = [found["text"] for found in handed if found["text"]]
+    names = {found["name"] for found in handed}  # messages quote them, too
+    words = re.sub(r"<class [^>]*>", "", exception.message[:3000])
+    quoted = dict.fromkeys(_QUOTED.findall(words))
+    takes = [one for one in quoted if one not in (*texts, *names)]
+    if len(texts) != 1 or len(takes) < _FEW:
+        return None
+    listed = one_line(printable(", ".join(takes)), _MOST_SHOWN)
+    return Finding.raised(
+        phase,
+        summary=f"{case.place_of(frame)} hands over {printable(texts[0])!r}, which is none of"
+        f" {listed}",
+        explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
+        hints=[Hint(f"write one of them in its place: {listed}")],
+    )
+
+
 def _respelt(
     case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
 ) -> Finding | None:
@@ -93,7 +147,9 @@ def _respelt(
 def _there_is(
     case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
 ) -> Finding:
-    written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
+    written = re.compile(
+        rf"(?<=['\"]){re.escape(value)}(?=['\"])|(?<![\w.'\"]){re.escape(value)}(?=\s*=(?!=))"
+    )
     once = len(written.findall(frame.text or "")) == 1
     after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
     return Finding.raised(

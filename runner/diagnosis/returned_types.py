@@ -2,8 +2,7 @@
 
 import ast
 import re
-
-from msgspec import UNSET
+from collections.abc import Sequence
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.remedies import with_argument
@@ -134,22 +133,27 @@ def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     return []
 
 
-def return_hint(case: Case, returned: Frame | None) -> Hint:
+def return_hint(case: Case, returned: Frame | None, named: Sequence[str] = ()) -> Hint:
     """The hint for a function that returns nothing.
 
     :param returned: the line that returns it, or the last one, where that is known.
+    :param named: the files that the function writes, by its text.
     """
     text = (returned and returned.text) or ""
-    written = _WRITTEN.findall(text)
-    name = written[0] if len(written) == 1 else "table.csv"
-    after = f'return {{"{name}": open("{name}", "rb").read()}}'
-    title = f"end the function with a return; of a file that it has written: {after}"
+    of_line = _WRITTEN.findall(text)  # of two, one may be what it reads
+    written = [*named] or (of_line if len(of_line) == 1 else [])
+    names = written or ["NAME"]
+    after = ", ".join(f'"{name}": open("{name}", "rb").read()' for name in names)
+    after = f"return {{{after}}}"
+    title = f"end the function with a return; of what it has written: {printable(after)}"
     edit = None
+    if not written:
+        return Hint(title=title)
     if returned is not None and text.startswith("return"):
         edit = case.line_edit(returned, after)
-    elif returned is not None and len(written) == 1:
+    elif returned is not None:
         edit = case.line_edit(returned, f"{text}\n{after}")
-    return Hint(title, edit=edit, by="person" if edit and not written else UNSET)
+    return Hint(title, edit=edit)
 
 
 def _made_bytes(

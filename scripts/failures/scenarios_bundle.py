@@ -60,6 +60,18 @@ BUNDLE = (
         prepare=(index(wheel("six", "1.16.0")),),
     ),
     Scenario(
+        "bundle-invalid-place",
+        Code.BUNDLE_INVALID,
+        "dependencies stand below [project.urls], where nothing reads them",
+        {
+            "pyproject.toml": project(
+                '[project.urls]\nHome = "https://x.invalid"\ndependencies = [\n    "six",\n]\n'
+            ),
+            "wire.py": f"import six\n{WIRE}",
+        },
+        prepare=(index(wheel("six", "1.16.0")),),
+    ),
+    Scenario(
         "bundle-not-found-no-folder",
         Code.BUNDLE_NOT_FOUND,
         "the folder does not exist: a misspelt path",

@@ -314,6 +314,21 @@ IMPORT_FAILED = (
         {"requirements.txt": "", "wire.py": f"from wire import wire\n{WIRE}"},
     ),
     Scenario(
+        "import-failed-too-new",
+        Code.IMPORT_FAILED,
+        "a package imports a name that a newer release of its dependency has not",
+        {"requirements.txt": "epiweb==1.1\n", "wire.py": f"import epiweb\n{WIRE}"},
+        prepare=(
+            index(
+                wheel("epiweb", "1.1", "epitext>=2",
+                      files={"epiweb/__init__.py": "from epitext import escape\n"}),
+                wheel("epitext", "2.9", files={"epitext/__init__.py": "escape = str\n"}),
+                wheel("epitext", "3.1.6", files={"epitext/__init__.py": ""}),
+                wheel("epitext", "3.0.3", files={"epitext/__init__.py": "escape = str\n"}),
+            ),
+        ),
+    ),
+    Scenario(
         "import-failed-hidden-folder",
         Code.IMPORT_FAILED,
         "a folder of the bundle has the name of a module of Python's",

@@ -49,7 +49,36 @@ class FuncAnimation:
             raise ValueError("unknown file extension: ." + filename.rpartition(".")[2])
 """
 
+# As SciPy's minimize() does.
+_SOLVERS = """
+def minimize(function, x0, method="BFGS"):
+    if method not in ("Nelder-Mead", "BFGS", "Powell"):
+        raise ValueError(f"Unknown solver {method}")
+    return b""
+"""
+
 SLIPS = (
+    Scenario(
+        "task-raised-refused-text",
+        Code.TASK_RAISED,
+        "a method that a library offers is misspelt, and the library says no more than that",
+        {
+            "requirements.txt": "episolvers\n",
+            "wire.py": task(
+                'return {"x": episolvers.minimize(abs, 1, method="BFSG")}', "import episolvers"
+            )["wire.py"],
+        },
+        prepare=(index(wheel("episolvers", "1.0", files={"episolvers/__init__.py": _SOLVERS})),),
+    ),
+    Scenario(
+        "task-raised-no-return",
+        Code.TASK_RAISED,
+        "a function computes something and ends without returning it",
+        task(
+            "return {'x': str(step(0.5) + 1).encode()}",
+            "def step(infected):\n    infected * (1 - infected)",
+        ),
+    ),
     Scenario(
         "task-raised-column",
         Code.TASK_RAISED,

@@ -39,6 +39,22 @@ SLIPS = {
         f'{PROJECT}dependencies = ["lib @ git+ssh://git@git.invalid:epi/simlib.git@v1"]\n',
         ("lib @ git+ssh://git@git.invalid/epi/simlib.git@v1",),
     ),
+    "below the urls": (
+        "pyproject.toml",
+        f'{PROJECT}[project.urls]\nHome = "https://x.invalid"\ndependencies = ["six"]\n',
+        ("six",),
+    ),
+    "on several lines below the runner's own": (
+        "pyproject.toml",
+        f'{PROJECT}[tool.modelops]\ndependencies = [\n  "six",  # old\n  "attrs",\n]\nseed = 3\n',
+        ("six", "attrs"),
+    ),
+    "above all tables": ("pyproject.toml", f'dependencies = ["six"]\n{PROJECT}', ("six",)),
+    "in a table of their own": (
+        "pyproject.toml",
+        f'{PROJECT}[dependencies]\nsix = "^1.16"\n[tool.modelops]\nseed = 3\n',
+        ("six>=1.16,<2",),
+    ),
     "no comma between bounds": ("requirements.txt", "six>=1.10<2\n", ("six>=1.10,<2",)),
     "the latest": ("requirements.txt", "six==latest\n", ("six",)),
     "any": ("requirements.txt", "six*\n", ("six",)),

@@ -84,3 +84,15 @@ def test_of_what_has_no_source_nothing_is_told() -> None:
         error = RequestError(ErrorCode.RESULT_INVALID, "it is none", {})
         add_returning_line(error, function)
         assert error.data == {}
+
+
+def test_the_files_that_calls_write_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "wire.py"
+    file.write_text(
+        "def wire(entrypoint, params, seed):\n    plot.savefig('peak.png')\n"
+        "    rows.to_csv('out/days.csv')\n    read_csv('ages.csv')\n    rows.to_csv('/tmp/a.csv')\n"
+        "    rows.to_datetime('2020')\n    return {}\n"
+    )
+    error = RequestError(ErrorCode.RESULT_INVALID, "it is none", {})
+    add_returning_line(error, runpy.run_path(str(file))["wire"])
+    assert error.data is not None and error.data["written"] == ["peak.png", "out/days.csv"]

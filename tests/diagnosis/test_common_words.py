@@ -21,7 +21,7 @@ total = 0
 """
 # A line of the function, and words of the first hint.
 SAID = {
-    "x = nothing()['a']": "see where the None is made",
+    "x = nothing()['a']": "end nothing() with a return",
     "total += 1": "`global total`",
     "M().run(1)": "see whether its def lacks self",
     "now() - now(timezone.utc)": "give both a time zone, or none",

@@ -125,7 +125,7 @@ def test_a_list_of_bytes_gets_names(line: str) -> None:
         ('rows.to_csv("out/days.csv")',
          'rows.to_csv("out/days.csv")\nreturn {"out/days.csv": open("out/days.csv", "rb").read()}',
          UNSET),
-        ("return None", 'return {"table.csv": open("table.csv", "rb").read()}', "person"),
+        ("return None", None, UNSET),
         ("print(rows)", None, UNSET),
         ('merge("a.csv", "b.csv")', None, UNSET),
     ],
@@ -137,3 +137,11 @@ def test_a_function_that_returns_nothing_ends_with_what_it_has_written(
     case.bundle_files = ("wire.py",)
     hint = return_hint(case, Frame("wire.py", 3, "wire", line))
     assert (hint.edit and hint.edit.after, hint.by) == (after, by)
+
+
+def test_the_files_that_the_function_names_are_what_it_returns() -> None:
+    case = Case()
+    case.bundle_files = ("wire.py",)
+    hint = return_hint(case, Frame("wire.py", 3, "wire", "return {}"), ("peak.png", "days.csv"))
+    after = '"peak.png": open("peak.png", "rb").read(), "days.csv": open("days.csv", "rb").read()'
+    assert hint.edit and hint.edit.after == f"return {{{after}}}"

@@ -54,13 +54,14 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
         if outside
         else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
         hints=[
-            Hint("run it again; if it recurs, find out who sends the signal: a limit on time"
-                 " of the batch system or container shows in how long it ran",
-                 command=case.exec_command())
-            if outside
-            else case.look_for(f"find what sends {signal_name}, in the bundle and what it uses",
+            *([Hint("run it again; if it recurs, find out who sends the signal: a limit on time"
+                    " of the batch system or container shows in how long it ran",
+                    command=case.exec_command())] if outside else []),
+            case.look_for(
+                f"{'or ' if outside else ''}find what sends {signal_name}, in the bundle and what"
+                " it uses",
                 r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
-            )
+            ),
         ],
         retryable=outside,
     )  # fmt: skip

@@ -97,6 +97,12 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
     ]
 
 
+def first_of_series(version: str) -> str:
+    """The first of the releases that a version is of: ``3.1`` of 3.1.6, and ``3`` of 3.0.4."""
+    major, minor = (*Version(version).release, 0)[:2]
+    return f"{major}.{minor}" if minor else str(major)
+
+
 def is_kept_back(case: Case, distribution: str) -> bool:
     """Tell whether a newer release than the one that is installed may be asked for."""
     if case.environment is not None and case.environment.requirements_from == "uv.lock":

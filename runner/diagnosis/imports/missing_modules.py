@@ -14,8 +14,11 @@ from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.dependencies import (
     another_release,
     declared_requirements,
+    first_of_series,
     installed_version,
     is_installed,
+    require,
+    upgrade,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
@@ -31,6 +34,7 @@ from runner.diagnosis.knowledge.well_known import is_well_known
 from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -275,6 +279,9 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
     if version is None:
         return None
     where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    asking = package_of(exception.traceback[-1].file) if exception.traceback else None
+    if asking is not None and not same_distribution(distribution_named(asking), distribution):
+        return _too_new_for(case, phase, where, pair, distribution_named(asking), distribution)
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
@@ -285,6 +292,27 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
             *did_you_mean(case, exception),
             *another_release(case, distribution, version),
         ],
+    )
+
+
+def _too_new_for(
+    case: Case, phase: Phase, where: str, pair: tuple[str, str], asking: str, distribution: str
+) -> Finding:
+    """A package asks another one for a name that a newer release of that one has not."""
+    version = installed_version(case, distribution) or ""
+    release = installed_version(case, asking) or ""
+    older = require(
+        *(case, distribution, f"<{(bound := first_of_series(version))}"),
+        f"ask for {distribution}<{bound}: {asking} was made for an older one",
+    )
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{where} uses {asking} {release}, which imports {pair[1]!r} from {pair[0]};"
+        f" {distribution} {version}, that is installed, has not",
+        explanation=f"{asking} {release} was made for an older {distribution}, and does not say so:"
+        " uv takes the newest that it allows.",
+        hints=[older, upgrade(case, asking, f"or take a newer {asking}, which knows this one")],
     )
 
 

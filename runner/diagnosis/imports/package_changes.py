@@ -199,6 +199,9 @@ def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) 
     title = f"use {change.instead} in place of {what}"
     if change.instead == "-":
         title = f"leave it out: {what}"
+        call = rf"\w+\.{re.escape(what.rpartition('.')[2])}\([^()]*\)"
+        if frame is not None and re.fullmatch(call, (frame.text or "").strip()):
+            return [Hint(title=title, edit=case.line_edit(frame, "pass"))]
     line = (frame.text or "").strip() if frame else ""
     edit = None
     if frame is not None and len(line) <= 160:

@@ -20,8 +20,8 @@ ANY = "*"
 """In a module's place: an object's method, whichever its class is."""
 
 # `DISTRIBUTION VERSION MODULE`, then what went with it, each with what stands in for it (`-`:
-# nothing by the same use): a name of the same module, a dotted one from the top, or words; from the
-# projects' release notes.
+# nothing by the same use; `~`: its call may be left out): a name of the same module, a dotted one
+# from the top, or words; from the projects' release notes.
 _CHANGES = """
 numpy 2 numpy
 float_ float64
@@ -206,6 +206,32 @@ matplotlib 3.11 matplotlib.pyplot
 plot_date plot(x,y,"o")
 matplotlib 3.11 matplotlib.Axes
 plot_date plot(x,y,"o")
+matplotlib 3 matplotlib.pyplot
+hold ~
+ishold ~
+matplotlib 2.2 matplotlib.Axes
+set_axis_bgcolor set_facecolor
+get_axis_bgcolor get_facecolor
+matplotlib 3.1 matplotlib.mlab
+normpdf scipy.stats.norm.pdf
+jinja2 3.1 jinja2
+escape markupsafe.escape
+Markup markupsafe.Markup
+contextfilter pass_context
+contextfunction pass_context
+environmentfilter pass_environment
+evalcontextfilter pass_eval_context
+markupsafe 2.1 markupsafe
+soft_unicode soft_str
+itsdangerous 2.1 itsdangerous
+json the module json
+werkzeug 3 werkzeug.urls
+url_quote urllib.parse.quote
+url_unquote urllib.parse.unquote
+url_encode urllib.parse.urlencode
+url_decode urllib.parse.parse_qs
+url_parse urllib.parse.urlsplit
+url_join urllib.parse.urljoin
 matplotlib 3.9 matplotlib.cm
 get_cmap matplotlib.colormaps[name]
 register_cmap matplotlib.colormaps.register(cmap)
@@ -252,6 +278,7 @@ matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale base[xy] base
 matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale subs[xy] subs
 matplotlib 3.5 set_\w+|[xy]scale linthresh[xy] linthresh
 matplotlib 3.11 boxplot|bxp labels tick_labels
+matplotlib 2.2 axes|subplot|add_subplot|set axisbg facecolor
 polars 0.16 read_csv|scan_csv|write_csv sep separator
 polars 0.16 read_csv|scan_csv has_headers has_header
 sqlalchemy 2 MetaData bind ?
@@ -266,6 +293,7 @@ GONE_MODULES = {
     # Its distutils stands in front of Python's own, before 3.12 too.
     "distutils.msvccompiler": PackageChange("setuptools", "74", "distutils.ccompiler"),
     "sklearn.externals": PackageChange("scikit-learn", "0.23", "joblib"),
+    "matplotlib.finance": PackageChange("matplotlib", "2.2", "the package mplfinance"),
     "torch._six": PackageChange("torch", "2", "the standard library"),
     "pandas.util.testing": PackageChange("pandas", "2", "pandas.testing"),
     "sklearn.cross_validation": PackageChange("scikit-learn", "0.20", "sklearn.model_selection"),
@@ -309,6 +337,6 @@ def _names() -> dict[tuple[str, str], PackageChange]:
             distribution, version, module = header.groups()
         else:
             name, instead = line.split(maxsplit=1)
-            known = None if instead == "-" else instead
+            known = {"-": None, "~": "-"}.get(instead, instead)
             found[module, name] = PackageChange(distribution, version, known)
     return found
