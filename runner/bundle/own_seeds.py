@@ -94,8 +94,8 @@ def _places(file: Path) -> Iterator[tuple[int, str]]:
     for line in sorted(numbers.keys() - dict(seeded)):
         yield (
             line,
-            f"takes a number of a UUID ({numbers[line]}), which is another one each time: results that"
-            " depend on it do not follow from the task's seed. Draw it of that",
+            f"takes a number of a UUID ({numbers[line]}), which is another one each time: what"
+            " depends on it does not follow from the task's seed. Draw it of that",
         )
     for line in _drawing_queries(source.tree) if queries else ():
         yield (
@@ -114,13 +114,15 @@ def _numbers_of_uuids(tree: ast.Module) -> Iterator[tuple[int, str]]:
         for target in node.targets
     }
     for node in ast.walk(tree):
-        # int(uuid4().hex[:8], 16) is one too.
-        of_text = isinstance(node, ast.Call) and dotted(node.func) == "int" and node.args
-        if (of_text and any(map(_is_uuid, ast.walk(of_text[0])))) or (
-            isinstance(node, ast.Attribute)
-            and node.attr in _OF_UUID
-            and (_is_uuid(node.value) or dotted(node.value) in uuids)
-        ):
+        if isinstance(node, ast.Attribute):
+            source = node.value
+            is_number = node.attr in _OF_UUID and (_is_uuid(source) or dotted(source) in uuids)
+        elif isinstance(node, ast.Call):  # int(uuid4().hex[:8], 16) is one too.
+            is_int = dotted(node.func) == "int" and bool(node.args)
+            is_number = is_int and any(map(_is_uuid, ast.walk(node.args[0])))
+        else:
+            continue
+        if is_number:
             yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
 
 
@@ -131,8 +133,7 @@ def _is_uuid(node: ast.AST) -> bool:
 def _drawing_queries(tree: ast.Module) -> Iterator[int]:
     """The lines of texts that have DuckDB draw."""
     for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and _DUCKDB_DRAWS.search(text):
+        if isinstance(node, ast.Constant) and _DUCKDB_DRAWS.search(str(node.value)):
             yield node.lineno
 
 

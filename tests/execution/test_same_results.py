@@ -416,8 +416,8 @@ def test_objects_lie_at_the_same_addresses_in_each_new_child(
 
 
 OUTSIDE = """
-    import json, os, random, secrets, sqlite3, subprocess, sys, tempfile, threading, time, uuid
-    import duckdb
+    import datetime, json, os, random, secrets, sqlite3, subprocess, sys, tempfile, threading, uuid
+    import duckdb, time
     from pathlib import Path
     KEY = os.urandom(4)
     RUN = uuid.uuid4()
@@ -470,6 +470,7 @@ OUTSIDE = """
         Path("draws.py").write_text("import random\\nrandom.random()")
         os.system(f"mkdir -p at && cd at; '{sys.executable}' -s ../draws.py > drawn.txt")
     def pipe(place): os.system(f"mkfifo p; echo 1 > p & '{sys.executable}' -s p")
+    def moment(place): return datetime.datetime.now().isoformat()
     def spawn(place):
         os.spawnl(os.P_WAIT, sys.executable, "p", "-s", "-c", "import random; random.random()")
     def posix(place):
@@ -502,6 +503,7 @@ NOTED = {
     "script": "-c:2 draws in a program that the task runs (random.random): its numbers do not",
     "shell": "../draws.py:2 draws in a program that the task runs (random.random): its numbers",
     "pipe": "",
+    "moment": "output 'seen' holds the time at which the task ran, which is another one each time",
     "spawn": "-c:1 draws in a program that the task runs (random.random): its numbers do not",
     "posix": "-c:1 draws in a program that the task runs (random.gauss): its numbers do not",
     "other": "model.R:2 draws in a program that the task runs (stats::rnorm): its numbers",
