@@ -7,7 +7,7 @@ import time
 _NS = 1_000_000_000
 _DAY, _STAMP = len("2026-11-28"), len("2026-11-28T05:11:03")
 _DIGITS = 10
-"""Of the seconds since 1970, from 2001 to 2286."""
+"""The seconds since 1970 have so many, from 2001 to 2286."""
 _KNOWN_NS = 100 * _NS
 """Every zone's day begins at a multiple of so much, and so do the words that are looked for."""
 

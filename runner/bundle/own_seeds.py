@@ -39,7 +39,7 @@ _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in 
 _ANOTHERS = [f"{name}(" for each in _ANOTHER.values() for name in each]
 _UUID = re.compile(r"(?:uuid\.)?uuid[14]")
 _OF_UUID = "int", "fields", "time_low", "bytes", "bytes_le"
-"""What a UUID has that is no name of it."""
+"""The attributes by which a UUID is a number, and no name."""
 _UUIDS = "uuid1(", "uuid4("
 # A table's sample(), and what seeds them, are no words of a query's own.
 _DUCKDB_DRAWS = re.compile(r"\b(?:random\(\s*\)|using\s+sample\b|tablesample\b)", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Whether an output has the time in it at which its task ran."""
+"""The time at which a task ran, in its output."""
 
 import time
 from collections.abc import Iterator
