@@ -22,6 +22,7 @@ from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.started_scripts import StartedScripts
 from bundle_protocol.still_writing import StillWriting
 from bundle_protocol.turns import Turns
+from bundle_protocol.written_times import WrittenTimes
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Outside:
         self._given: tuple[str, ...] = ()
         """The paths that are parameters of the task: what lies there is meant to be read."""
         self._still_writing: StillWriting | None = None
+        self._times = WrittenTimes()
         self._now = time.time_ns  # which a bundle may replace
         self._start = self._since = self._began = self._now()
         self._temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", "")
@@ -129,11 +131,15 @@ class Outside:
                     f"{name} is still being written as the task returns, by {who} that it has"
                     " started: it is kept as it is now. Wait for that in the task"
                 )
+        now = self._now()
         for name, data in result.items() if type(result) is dict else ():
             if type(data) is bytes and len(data) <= _MOST_BYTES:
-                for word, what in self._words:
-                    if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
-                        self._note(f"output {name!r} holds {what}, which is another one each time")
+                # It takes a fifth of what "in" takes.
+                held = [what for word, what in self._words if data.rfind(word) >= 0]
+                if self._times.in_output(data, self._began, now):
+                    held.append("the time at which the task ran")
+                for what in held:
+                    self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
             if path.startswith(self._bundle):
                 continue  # The worker sees it.

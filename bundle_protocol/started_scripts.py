@@ -14,15 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-_PYTHON = r"(?:.*/)?python[0-9.]*"
 # Of the global generators, or of one without a seed.
-_DRAWS = (
+_PYTHON_DRAWS = (
     r"(?<![\w.])(?:(?:np\.|numpy\.)?random\.(?:random|rand|randn|randint|randrange|uniform|normal"
     r"|normalvariate|gauss|choices?|sample|shuffle|permutation|poisson|exponential|expovariate"
     r"|binomial|beta|betavariate|gamma|lognormal)\(|(?:[\w.]+\.)?(?:default_rng|RandomState)\(\))"
 )
-_SEEDS = "(?i)seed|random_?state"
+_R_DRAWS = (
+    r"(?:\bstats::|(?<![\w.:]))(?:r(?:unif|norm|binom|pois|exp|gamma|beta|geom|weibull|lnorm|nbinom|multinom)"
+    r"|sample(?:\.int)?)\("
+)
+# Each with its options that a text follows, how it draws, and the words of a seed.
+_LANGUAGES = (
+    (r"python[0-9.]*", ("-c",), _PYTHON_DRAWS, "(?i)seed|random_?state"),
+    (r"Rscript|R", ("-e",), _R_DRAWS, r"set\.seed"),
+    (r"julia", ("-e", "-E"), r"(?<![\w.])rand[n]?\(", "(?i)seed|Xoshiro|MersenneTwister"),
+    (r"(?:ba|k|z)sh", ("-c", "-lc"), r"\$\{?S?RANDOM\b", r"\bRANDOM="),
+)
 _MOST_CHARACTERS = 1 << 20
+_STARTING = {"system": None, "posix_spawn": 0, "posix_spawnp": 0, "_spawnvef": 1}
+"""Where the program is among the arguments; the last one is what os.spawnv and its kin call."""
 _OF_SHELL = frozenset(";|&<>()")
 
 
@@ -37,7 +48,9 @@ class StartedScripts:
         self._note = note
         on_first_import({"subprocess": self._watch})
         system: Any = os
-        system.system = _System(self._look_at_line)
+        for name, program in _STARTING.items():
+            if hasattr(os, name):
+                setattr(system, name, _Starting(name, program, self._started))
 
     def _watch(self, module: Any) -> None:
         if not hasattr(module, "Popen"):
@@ -46,15 +59,19 @@ class StartedScripts:
 
         def __init__(started: Any, args: Any, *more: Any, **options: Any) -> None:
             plain(started, args, *more, **options)
-            folder = os.fsdecode(options.get("cwd") or "")
-            if isinstance(args, str):
-                self._look_at_line(args, folder)
-            elif isinstance(args, (list, tuple)):
-                self._look(list(map(os.fsdecode, args)), folder)
+            self._started(args, options.get("cwd"))
 
         __init__.__wrapped__ = plain  # type: ignore[attr-defined]
         __init__.__doc__ = plain.__doc__
         module.Popen.__init__ = __init__
+
+    def _started(self, args: Any, cwd: Any = None) -> None:
+        """A program was started: by a line for a shell, or by its words."""
+        folder = os.fsdecode(cwd or "")
+        if isinstance(args, (list, tuple)):
+            self._look(list(map(os.fsdecode, args)), folder)
+        elif isinstance(args, (str, bytes)):
+            self._look_at_line(os.fsdecode(args), folder)
 
     def _look_at_line(self, line: str, folder: str) -> None:
         """A line for a shell: ``cd model && python run.py``."""
@@ -76,56 +93,57 @@ class StartedScripts:
     def _look(self, words: Sequence[str], folder: str) -> None:
         with standard_library():
             import re
-        if not words or not re.fullmatch(_PYTHON, words[0]):
-            return
-        place, text = _script(words[1:], folder)
-        for line, what in [] if re.search(_SEEDS, text) else _draws(text)[:1]:
-            self._note(
-                f"{place}:{line} draws in a program that the task runs ({what}): its numbers do not"
-                " follow from the task's seed. Hand it a seed"
-            )
+        name = os.path.basename(words[0]) if words else ""
+        for language, inline, draws, seeds in _LANGUAGES:
+            if re.fullmatch(language, name):
+                place, text = _script(words[1:], inline, folder)
+                for line, what in [] if re.search(seeds, text) else _draws(text, draws)[:1]:
+                    self._note(
+                        f"{place}:{line} draws in a program that the task runs ({what}): its"
+                        " numbers do not follow from the task's seed. Hand it a seed"
+                    )
 
 
-class _System(StandIn):
-    def __init__(self, look: Callable[[str, str], None]) -> None:
-        super().__init__(os, "system")
-        self._look = look
+class _Starting(StandIn):
+    def __init__(self, name: str, program: int | None, started: Callable[[Any], None]) -> None:
+        super().__init__(os, name)
+        self._program, self._started = program, started
 
-    def __call__(self, command: Any) -> int:
-        status: int = self.__wrapped__(command)
-        self._look(os.fsdecode(command), "")
-        return status
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        result = self.__wrapped__(*arguments, **options)
+        at, given = self._program, (*arguments, *options.values())
+        # The name that a program is given need not be its own.
+        self._started(given[0] if at is None else [given[at], *list(given[at + 1])[1:]])
+        return result
 
 
-def _draws(text: str) -> list[tuple[int, str]]:
-    """The lines that draw, in code and not in a text or a comment."""
+def _draws(text: str, draws: str) -> list[tuple[int, str]]:
+    """The lines that draw, in code and not in a comment; of Python, nor in a text."""
     with standard_library():
         import ast
         import re
-    draws = re.compile(_DRAWS)
-    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if draws.search(line)]
-    if not lines:
-        return []
-    try:
-        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    except (SyntaxError, ValueError, RecursionError):
-        return []
-    starts = {(node.lineno, node.col_offset) for node in calls}
-    return [
-        (number, found[0].strip("("))
-        for number, line in lines
-        for found in draws.finditer(line)
-        if (number, found.start()) in starts
+    found = [
+        (number, match)
+        for number, line in enumerate(text.split("\n"), 1)
+        for match in re.finditer(draws, line.partition("#")[0])
     ]
+    if draws is _PYTHON_DRAWS and found:
+        try:
+            calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+        except (SyntaxError, ValueError, RecursionError):
+            return []
+        starts = {(node.lineno, node.col_offset) for node in calls}
+        found = [(number, match) for number, match in found if (number, match.start()) in starts]
+    return [(number, match[0].strip("(")) for number, match in found]
 
 
-def _script(words: Sequence[str], folder: str) -> tuple[str, str]:
-    """The file that Python is to run, and its text; empty where it cannot be told."""
+def _script(words: Sequence[str], inline: Sequence[str], folder: str) -> tuple[str, str]:
+    """The file that a language is to run, and its text; empty where it cannot be told."""
     for number, word in enumerate(words):
-        if word in ("-c", "-m"):
-            following = "".join(words[number + 1 : number + 2])
-            if word == "-c":
-                return "-c", following
+        following = "".join(words[number + 1 : number + 2])
+        if word in inline:
+            return word, following
+        if word == "-m":  # of Python
             word = following.replace(".", os.sep) + ".py"
         elif word.startswith("-"):
             continue

@@ -1,7 +1,8 @@
-"""Finds generators that the bundle's source seeds with the time, a process's number or a UUID.
+"""Finds numbers in the bundle's source that are others each time, and that no seed reaches.
 
 The runner seeds what has no seed from the task's. With ``numpy.random.seed(int(time.time()))`` it
-has one: results differ from run to run, and nothing else tells. So they do where threads share one.
+has one: results differ from run to run, and nothing else tells. So they do where threads share one,
+where a number is that of a UUID, and where DuckDB draws it.
 """
 
 import ast
@@ -18,11 +19,12 @@ _SEEDING = (
     *("seed", "default_rng", "RandomState", "Random", "SeedSequence"),
     *("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"),
     *("manual_seed", "manual_seed_all", "PRNGKey", "set_seed", "set_random_seed"),
+    *("srand", "srand48", "srandom"),
 )
 # JAX's; other modules have a function key() for something else.
 _KEY = "random.key"
 _ANOTHER = {
-    r"(?:time\.)?": (
+    r"(?:(?:time|libc|lib)\.)?": (
         *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"),
     ),
     r"(?:datetime\.)?datetime\.": ("now", "utcnow"),
@@ -35,6 +37,13 @@ entropy is not among them: that is noticed as it is drawn."""
 _SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{re.escape(_KEY)}")
 _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
 _ANOTHERS = [f"{name}(" for each in _ANOTHER.values() for name in each]
+_UUID = re.compile(r"(?:uuid\.)?uuid[14]")
+_OF_UUID = "int", "fields", "time_low", "bytes", "bytes_le"
+"""The attributes by which a UUID is a number, and no name."""
+_UUIDS = "uuid1(", "uuid4("
+# A table's sample(), and what seeds them, are no words of a query's own.
+_DUCKDB_DRAWS = re.compile(r"\b(?:random\(\s*\)|using\s+sample\b|tablesample\b)", re.IGNORECASE)
+_DUCKDB_SEEDS = re.compile(r"\bsetseed\(|\brepeatable\s*\(", re.IGNORECASE)
 _SHOWN = 3
 _MOST_FILES = 1000
 _MOST_CHARACTERS = 80
@@ -56,16 +65,20 @@ def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> t
 
 
 def _places(file: Path) -> Iterator[tuple[int, str]]:
-    """Each line that seeds so, or draws so, with the rest of its note."""
+    """Each such line, with the rest of its note."""
     text = read_code(file) or ""
     # To parse takes a hundred times as long as to look for the words.
     seeds = any(word in text for word in (*_SEEDING, _KEY)) and any(
         call in text for call in _ANOTHERS
     )
     draws = any(word in text for word in WORDS)
-    if not (seeds or draws) or (source := parsed(text)) is None:
+    uuids = any(word in text for word in _UUIDS)
+    queries = "duckdb" in text and bool(_DUCKDB_DRAWS.search(text))
+    queries = queries and not _DUCKDB_SEEDS.search(text)
+    if not (seeds or draws or uuids or queries) or (source := parsed(text)) is None:
         return
-    for line, call in _seeds(source.tree) if seeds else ():
+    seeded = list(_seeds(source.tree)) if seeds else []
+    for line, call in seeded:
         yield (
             line,
             f"seeds random numbers with what is another each time ({call}): results do not follow"
@@ -77,6 +90,51 @@ def _places(file: Path) -> Iterator[tuple[int, str]]:
             f"draws in several threads from one generator ({call}): which has which numbers is"
             " another each time. Make one for each call, default_rng([seed, number])",
         )
+    numbers = dict(_numbers_of_uuids(source.tree)) if uuids else {}
+    for line in sorted(numbers.keys() - dict(seeded)):
+        yield (
+            line,
+            f"takes a number of a UUID ({numbers[line]}), which is another one each time: what"
+            " depends on it does not follow from the task's seed. Draw it of that",
+        )
+    for line in _drawing_queries(source.tree) if queries else ():
+        yield (
+            line,
+            "has DuckDB draw random numbers, which do not follow from the task's seed. Seed them"
+            " with that: SELECT setseed(0.5), with SET threads = 1",
+        )
+
+
+def _numbers_of_uuids(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The places that make a number of a random UUID, each with its line."""
+    uuids = {
+        dotted(target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and _is_uuid(node.value)
+        for target in node.targets
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            source = node.value
+            is_number = node.attr in _OF_UUID and (_is_uuid(source) or dotted(source) in uuids)
+        elif isinstance(node, ast.Call):  # int(uuid4().hex[:8], 16) is one too.
+            is_int = dotted(node.func) == "int" and bool(node.args)
+            is_number = is_int and any(map(_is_uuid, ast.walk(node.args[0])))
+        else:
+            continue
+        if is_number:
+            yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+
+
+def _is_uuid(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _UUID.fullmatch(dotted(node.func)) is not None
+
+
+def _drawing_queries(tree: ast.Module) -> Iterator[int]:
+    """The lines of texts that have DuckDB draw."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and _DUCKDB_DRAWS.search(str(node.value)):
+            yield node.lineno
 
 
 def _seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -90,27 +148,31 @@ def _seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _names_of_another(tree: ast.AST) -> set[str]:
-    """The names that have nothing else, wherever they are given a value."""
+    """The names that have nothing else wherever they are given a value, or that return it."""
     another, others = set[str](), set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
             others.add(node.arg)
+        elif isinstance(node, ast.FunctionDef):
+            returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+            every = all(one is not None and _is_another(one, set()) for one in returned)
+            (another if returned and every else others).add(node.name)
         elif isinstance(node, ast.Assign) and _is_another(node.value, set()):
-            another |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+            another |= set(map(dotted, node.targets))
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            others |= {
-                one.id for top in targets for one in ast.walk(top) if isinstance(one, ast.Name)
-            }
-    return another - others
+            others |= {dotted(one) for top in targets for one in ast.walk(top)}
+    return another - others - {""}
 
 
 def _is_another(value: ast.AST, names: set[str]) -> bool:
     """Tell whether a value is another each time, and not only where there is no seed."""
     if isinstance(value, ast.BoolOp | ast.IfExp | ast.Lambda):
         return False
-    if isinstance(value, ast.Name):
-        return value.id in names
-    if isinstance(value, ast.Call) and _IS_ANOTHER.fullmatch(dotted(value.func)):
+    if isinstance(value, ast.Name | ast.Attribute) and dotted(value) in names:
         return True
+    if isinstance(value, ast.Call):
+        called = dotted(value.func)
+        if called in names or _IS_ANOTHER.fullmatch(called):
+            return True
     return any(_is_another(child, names) for child in ast.iter_child_nodes(value))

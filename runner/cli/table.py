@@ -103,10 +103,11 @@ def _show(results: Results, file: IO[str]) -> None:
         return ([_cell(value) for value in row.values()] for row in results)
 
     few = _few(every()) if file.isatty() else None
-    widths = [len(printable(name)) for name in results.columns]
+    names = [one_line(printable(name), _MOST_CHARACTERS) for name in results.columns]
+    widths = list(map(len, names))
     for cells in filter(None, few or every()):
         widths = [max(width, len(cell)) for width, cell in zip(widths, cells, strict=True)]
-    _line([printable(name) for name in results.columns], widths, file)
+    _line(names, widths, file)
     for row in few or every():
         _line(["..."] * len(widths) if row is None else row, widths, file)
 

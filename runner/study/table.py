@@ -4,7 +4,7 @@ import csv
 import json
 import warnings
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -127,8 +127,18 @@ class Table:
         if self._rows is None:
             yield self._json_scalars(line)
         elif self._rows in _names(line):
-            for row in _reader(self._path(line, self._rows)).rows():
+            for row in _reader(self._path(line, self._rows)).rows(self._codes):
                 yield {Column(self._rows, key): value for key, value in row.items()}
+
+    @cached_property
+    def _codes(self) -> frozenset[str]:
+        """The columns of codes: 10 is a text where 09 is above it, or in another task's rows."""
+        paths = (
+            self._path(line, self._rows)
+            for line in self._lines()
+            if self._rows is not None and self._rows in _names(line)
+        )
+        return frozenset(name for path in paths for name in _reader(path).codes())
 
     def _json_scalars(self, line: TaskLine) -> dict[Column, Scalar]:
         values: dict[Column, Scalar] = {}
@@ -202,10 +212,14 @@ class _Csv:
                 raise TableError(f"{self._path} is not a table: two columns are called {name}")
         return names
 
-    def rows(self) -> Iterator[dict[str, Scalar]]:
-        # 10 is a text where 09 stands above it.
+    def codes(self) -> set[str]:
+        """The columns in which a number begins with a zero too many."""
+        names = self.columns()
         rows = islice(self._read(), 1, None)
-        codes = {at for _, row in rows for at, text in enumerate(row) if is_code(text)}
+        at = {at for _, row in rows for at, text in enumerate(row) if is_code(text)}
+        return {name for number, name in enumerate(names) if number in at}
+
+    def rows(self, codes: frozenset[str]) -> Iterator[dict[str, Scalar]]:
         read = self._read()
         _, names = next(read, (0, []))
         for number, row in read:
@@ -215,10 +229,10 @@ class _Csv:
                     f" first one names {len(names)} columns"
                 )
             if row:
-                values = [
-                    text or None if at in codes else value_of(text) for at, text in enumerate(row)
-                ]
-                yield dict(zip(names, values, strict=False))
+                yield {
+                    name: text or None if name in codes else value_of(text)
+                    for name, text in zip(names, row, strict=False)
+                }
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         """The rows, with the numbers of the lines that they end at."""
@@ -246,7 +260,10 @@ class _Arrow:
         names: list[str] = schema.names
         return names
 
-    def rows(self) -> Iterator[dict[str, Scalar]]:
+    def codes(self) -> set[str]:
+        return set()
+
+    def rows(self, codes: frozenset[str]) -> Iterator[dict[str, Scalar]]:
         _, batches = self._guarded(self._opened)
         while (batch := self._guarded(partial(next, batches, None))) is not None:
             yield from (

@@ -1,4 +1,4 @@
-"""Generators that a bundle's source seeds with the time, a process's number or a UUID."""
+"""Numbers in a bundle's source that are others each time, and that no seed reaches."""
 
 from pathlib import Path
 
@@ -34,7 +34,10 @@ def notes(folder: Path, line: str, model: str = "") -> tuple[str, ...]:
         "rng = random.Random(str(datetime.datetime.now()))",
         "rng = np.random.RandomState(seed=os.getpid() + seed)",
         "now = int(time.time()); np.random.seed(now)",
-        "random.seed(uuid.uuid4().int)",
+        "random.seed(uuid.uuid4().hex)",
+        "libc.srand(libc.time(None))",
+        "lib.srand48(lib.time(ffi.NULL))",
+        "self.now = int(time.time()); rng = random.Random(self.now)",
     ],
 )
 def test_a_seed_that_is_another_each_time_has_a_note(line: str, tmp_path: Path) -> None:
@@ -53,6 +56,10 @@ def test_a_seed_that_is_another_each_time_has_a_note(line: str, tmp_path: Path) 
         "began = time.time(); random.seed(seed); took = time.time() - began",
         "name = uuid.uuid4(); random.seed(hash(params['name']))",
         "seeds = random.Random(seed); model.run(time.time())",
+        "self.seed = seed; self.began = time.time(); random.seed(self.seed)",
+        "libc.srand(seed); took = libc.time(None)",
+        "name = str(uuid.uuid4()); file = uuid.uuid4().hex; n = int(params['n'])",
+        "query = 'select random()'; text = 'duck'; sum = params.int",
     ],
 )
 def test_what_seeds_with_the_tasks_seed_has_none(line: str, tmp_path: Path) -> None:
@@ -72,3 +79,37 @@ def test_a_call_over_several_lines_counts(tmp_path: Path) -> None:
     model = "import time\nfrom random import seed\nseed(\n    time.time()\n)\n"
     (note,) = notes(tmp_path / "bundle", "pass", model)
     assert note.startswith("model.py:3 seeds random numbers with what is another each time (")
+
+
+def test_what_a_function_returns_counts(tmp_path: Path) -> None:
+    model = "import random, time\ndef now():\n    return int(time.time() * 1000)\n"
+    (note,) = notes(tmp_path / "bundle", "pass", f"{model}random.seed(now())\n")
+    assert note.startswith("model.py:4 seeds random numbers with what is another each time (")
+    model = "import random, time\ndef now(seed):\n    return seed if seed else time.time()\n"
+    assert notes(tmp_path / "other", "pass", f"{model}random.seed(now(3))\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("agent = uuid.uuid4().int % 1000", "uuid.uuid4().int"),
+        ("one = uuid.uuid1(); agent = one.int", "one.int"),
+        ("agent = int(uuid.uuid4().hex[:8], 16)", "int(uuid.uuid4().hex[:8], 16)"),
+        ("draws = np.frombuffer(uuid.uuid4().bytes)", "uuid.uuid4().bytes"),
+    ],
+)
+def test_a_number_of_a_uuid_has_a_note(line: str, number: str, tmp_path: Path) -> None:
+    (note,) = notes(tmp_path / "bundle", line)
+    assert note.startswith(f"wire.py:5 takes a number of a UUID ({number}), which is another")
+
+
+@pytest.mark.parametrize(
+    "query", ["select random()", "SELECT * FROM t USING SAMPLE 10%", "from t order by RANDOM( )"]
+)
+def test_a_query_by_which_duckdb_draws_has_a_note(query: str, tmp_path: Path) -> None:
+    model = f"import duckdb\nduckdb.sql('{query}')\n"
+    (note,) = notes(tmp_path / "bundle", "pass", model)
+    assert note.startswith("model.py:2 has DuckDB draw random numbers, which do not follow")
+    seeded = model + "duckdb.sql('select setseed(0.5)')\n"
+    assert notes(tmp_path / "seeded", "pass", seeded) == ()
+    assert notes(tmp_path / "polars", "pass", model.replace("duckdb", "polars")) == ()

@@ -416,8 +416,8 @@ def test_objects_lie_at_the_same_addresses_in_each_new_child(
 
 
 OUTSIDE = """
-    import json, os, random, secrets, sqlite3, subprocess, sys, tempfile, threading, time, uuid
-    import duckdb
+    import datetime, json, os, random, secrets, sqlite3, subprocess, sys, tempfile, threading, uuid
+    import duckdb, time
     from pathlib import Path
     KEY = os.urandom(4)
     RUN = uuid.uuid4()
@@ -470,6 +470,19 @@ OUTSIDE = """
         Path("draws.py").write_text("import random\\nrandom.random()")
         os.system(f"mkdir -p at && cd at; '{sys.executable}' -s ../draws.py > drawn.txt")
     def pipe(place): os.system(f"mkfifo p; echo 1 > p & '{sys.executable}' -s p")
+    def moment(place): return datetime.datetime.now().isoformat()
+    def spawn(place):
+        os.spawnl(os.P_WAIT, sys.executable, "p", "-s", "-c", "import random; random.random()")
+    def posix(place):
+        text = "# numpy.random.seed" + chr(10) + "import random; random.Random(1).random()"
+        os.waitpid(os.posix_spawn(sys.executable, ["p", "-s", "-c", text], os.environ), 0)
+        text = "import random; [random.gauss(0, 1)]"
+        os.waitpid(os.posix_spawn(sys.executable, ["p", "-s", "-c", text], os.environ), 0)
+    def other(place):
+        Path("Rscript").symlink_to("/bin/true")
+        Path("model.R").write_text("n <- 3 # runif(n)\\nx <- stats::rnorm(3)\\ny <- rpois(n, 2)")
+        subprocess.run(["./Rscript", "-e", "set.seed(7); runif(1)"], check=True)
+        subprocess.run("./Rscript --vanilla model.R", shell=True, check=True)
     def wire(entrypoint, params, seed):
         said = globals()[entrypoint](Path(params["place"][0]))
         return {"seen": f"{said}{chr(10)}".encode()}
@@ -490,6 +503,10 @@ NOTED = {
     "script": "-c:2 draws in a program that the task runs (random.random): its numbers do not",
     "shell": "../draws.py:2 draws in a program that the task runs (random.random): its numbers",
     "pipe": "",
+    "moment": "output 'seen' holds the time at which the task ran, which is another one each time",
+    "spawn": "-c:1 draws in a program that the task runs (random.random): its numbers do not",
+    "posix": "-c:1 draws in a program that the task runs (random.gauss): its numbers do not",
+    "other": "model.R:2 draws in a program that the task runs (stats::rnorm): its numbers",
     "database": "{place}.db was left outside of the task's folder: it is not",
     "library": "{place}.duck was left outside of the task's folder: it is not",
     "read": "{place}, outside of the task's folder, was written {when}, and is read",

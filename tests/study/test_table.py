@@ -143,6 +143,12 @@ def test_a_column_of_codes_is_one_of_texts(study: Study) -> None:
     ]
 
 
+def test_a_column_of_codes_is_one_of_texts_for_every_task(study: Study) -> None:
+    study.task(0, {"t.csv": b"region,n\n10,1\n"})
+    study.task(1, {"t.csv": b"n,region\n2,09\n"})
+    assert [(row["region"], row["n"]) for row in study.records("t.csv")] == [("10", 1), ("09", 2)]
+
+
 @pytest.mark.parametrize(
     ("data", "telling"),
     [

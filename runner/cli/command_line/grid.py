@@ -82,6 +82,11 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
     for word in words:
         if not word:
             raise UsageError(f'{option}={text}: there is an empty value; write "" for a text')
+        if not word.startswith('"') and word.count("(") != word.count(")"):
+            raise UsageError(
+                f"{option}={text}: {word} is a part of a text; write a text with commas in quotes,"
+                " and numbers as 0,0.5,1 or 0:1:0.1"
+            )
         with _said_of(f"{option}={text}: {word}"):
             part = number_range(word)
         if part is None:  # 1e999 is JSON, and infinite

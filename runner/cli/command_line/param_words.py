@@ -19,6 +19,12 @@ _WITH_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+)+")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]{3}")
 # 0.1 0.2, as numpy prints an array and a shell splits words.
 _IN_A_ROW = re.compile(r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?(?:[\s;]+[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)+")
+# 0.1+0.2 and 2*3 as other languages compute them, 50% as people write it.
+_COMPUTED = re.compile(r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?(?:(?:[+*^]|\*\*)[-+]?[0-9.]+|\s?%)+")
+# A cell that a spreadsheet could not compute.
+_OF_SPREADSHEET = re.compile(r"#(?:N/A|NULL!|NUM!|REF!|VALUE!|DIV/0!|NAME\?)")
+_MISSING = "NA", "N/A"
+_DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{EN DASH}"), "-")
 _BRACKETS = ("{}", "[]", "()", "''")
 
 
@@ -28,8 +34,8 @@ def meant_value(text: str) -> str | None:
     :returns: its JSON; ``""`` where there is none or it is not known; ``None`` where the text is a
         string like any other: a word, a date, a path.
     """
-    bare = text.strip().replace("\N{MINUS SIGN}", "-")  # as word processors write it
-    word = _WORDS.get(bare.lower())
+    bare = text.strip().translate(_DASHES)  # as word processors write it
+    word = "null" if bare in _MISSING else _WORDS.get(bare.lower())
     if word is not None:
         return word
     number = bare[1:] if bare[:1] in ("-", "+") else bare
@@ -40,7 +46,7 @@ def meant_value(text: str) -> str | None:
         meant = _number("-" if bare[0] == "-" else "", number)
         if meant is not None:
             return meant
-    if _IN_A_ROW.fullmatch(bare):
+    if any(form.fullmatch(bare) for form in (_IN_A_ROW, _COMPUTED, _OF_SPREADSHEET)):
         return ""
     if len(bare) > 1 and bare[0] + bare[-1] in _BRACKETS:
         return _literal(bare)

@@ -80,6 +80,7 @@ def test_a_dry_run_shows_the_axes_and_the_first_tasks(
         (["--grid", "beta=1,1"], "1 is there twice"),
         (["--grid", "beta=0:3,2"], "2 is there twice"),
         (["--grid", "beta=1,,2"], "there is an empty value"),
+        (["--grid", "beta=linspace(0,1,3)"], "linspace(0 is a part of a text; write a text with"),
         (["--grid", "beta="], "'beta=' is not of the form NAME=V,V"),
         (["--grid", "n=5:5"], "5:5: it has no numbers"),
         (["--grid", "n=1:9:0"], "1:9:0: the step is 0"),
