@@ -12,6 +12,7 @@ import sys
 from bundle_protocol import process
 from bundle_protocol.describe import summarize
 from bundle_protocol.open_files import OpenFiles
+from bundle_protocol.resource_trackers import end_trackers
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Ending:
         self._open_files.end(self._lost)
         process.flush_console()
         process.flush_c()
+        end_trackers()
         last()
 
     def _finalize(self) -> None:

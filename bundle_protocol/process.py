@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import faulthandler
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bundle_protocol.messages import ExitStatus
+from bundle_protocol.resource_trackers import end_trackers
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_CHILD_SUBREAPER = 36
@@ -39,6 +41,7 @@ def prepare() -> None:
     block is at its default.
     """
     _set_default_signals()
+    atexit.register(end_trackers)  # the first, and so the last to be called
     faulthandler.enable(file=2)
     # No fault, so not among those; the signal still ends the process.
     faulthandler.register(signal.SIGXCPU, file=2, chain=True)

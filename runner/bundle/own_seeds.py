@@ -43,6 +43,7 @@ _OF_UUID = "int", "fields", "time_low", "bytes", "bytes_le"
 _UUIDS = "uuid1(", "uuid4("
 # A table's sample(), and what seeds them, are no words of a query's own.
 _DUCKDB_DRAWS = re.compile(r"\b(?:random\(\s*\)|using\s+sample\b|tablesample\b)", re.IGNORECASE)
+_IS_SQL = re.compile(r"^\s*(?:select|create|insert|update|with|from)\b", re.IGNORECASE)
 _DUCKDB_SEEDS = re.compile(r"\bsetseed\(|\brepeatable\s*\(", re.IGNORECASE)
 _SHOWN = 3
 _MOST_FILES = 1000
@@ -133,8 +134,9 @@ def _is_uuid(node: ast.AST) -> bool:
 def _drawing_queries(tree: ast.Module) -> Iterator[int]:
     """The lines of texts that have DuckDB draw."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and _DUCKDB_DRAWS.search(str(node.value)):
-            yield node.lineno
+        text = getattr(node, "value", None)
+        if isinstance(node, ast.Constant) and isinstance(text, str):
+            yield from [node.lineno] if _IS_SQL.match(text) and _DUCKDB_DRAWS.search(text) else []
 
 
 def _seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:

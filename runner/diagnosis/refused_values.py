@@ -87,11 +87,10 @@ def unknown_zone(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
 
 def _one_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding | None:
     """Find what the line hands over among what the library's words list, or the child has seen."""
-    message, refused = exception.message[:3000], exception.attributes.get("refused")
-    if isinstance(refused, str):
-        return _there_is(
-            case, phase, frame, refused, str(exception.attributes["near_text"]), exception
-        )
+    message = exception.message[:3000]
+    refused, near_text = (exception.attributes.get(name) for name in ("refused", "near_text"))
+    if isinstance(refused, str) and isinstance(near_text, str):
+        return _there_is(case, phase, frame, refused, near_text, exception)
     says = _SAYS_WHICH.search(message)
     if says is None:
         return None
