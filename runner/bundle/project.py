@@ -90,10 +90,7 @@ _WRONG_TABLES = ("project.urls", "project.scripts", "project.gui-scripts",
 def _check_place(pyproject: Pyproject) -> None:
     """See that the dependencies stand in no table but theirs: there, nothing would install them."""
     there = pyproject.edits
-    if "dependencies" in {
-        *pyproject.table("project"),
-        *pyproject.table("project").get("dynamic", []),
-    }:
+    if "dependencies" in {*pyproject.table("project"), *there.items("project", "dynamic")}:
         return
     for table in _WRONG_TABLES:
         if not (asked := there.items(table, "dependencies")):

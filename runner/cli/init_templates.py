@@ -107,12 +107,13 @@ import types
 from pathlib import Path
 
 NOTEBOOK = Path(__file__).parent / {file!r}
+MOST_CHARACTERS = 1_000_000  # of one name's value
 {beside}
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     """Run all cells. Where a cell first says `beta = 0.3`, and not within a loop or the like, the
     parameter beta takes the place of 0.3; the task's seed does so for `seed`. The numbers, texts
-    and lists that are left at the end are the result."""
+    and lists that are left at the end, and are not too large for that, are the result."""
     if entrypoint != "default":
         raise ValueError(f"{{NOTEBOOK.name}} has no entry point {{entrypoint!r}}")
 {enter}    values = {{"seed": seed, **params}}
@@ -129,10 +130,18 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
             exec(cell, names)
     finally:
         sys.modules["__main__"] = before
-    plain = {{name: as_json(value) for name, value in names.items() if name[0] != "_"}}
-    kept = (bool, int, float, str, list, dict)
-    result = {{name: value for name, value in plain.items() if isinstance(value, kept)}}
-    return {{"result.json": json.dumps(result, default=str).encode()}}
+    result, large = {{}}, []
+    for name, value in names.items():
+        plain = as_json(value)
+        if name[0] != "_" and isinstance(plain, (bool, int, float, str, list, dict)):
+            result[name] = json.dumps(plain, default=str)
+            if len(result[name]) > MOST_CHARACTERS:
+                del result[name]
+                large.append(name)
+    if large:
+        print("too large for result.json, and not in it:", ", ".join(large), file=sys.stderr)
+    members = ", ".join(f"{{json.dumps(name)}}: {{text}}" for name, text in result.items())
+    return {{"result.json": ("{{" + members + "}}").encode()}}
 
 
 def code_cells():

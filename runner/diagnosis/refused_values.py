@@ -97,19 +97,25 @@ def _one_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) ->
     there = [one or other for one, other in _LISTED.findall(message)]
     meant = dict[str, str]()
     for found in _HANDED.finditer(frame.text or ""):
-        handed = found["text"] or found["name"]
-        others = [one for one in there if one != handed]
         # A name of an argument is wrong only where the words name it.
-        if found["name"] and handed not in there:
-            continue
-        near = [one for one in others if sorted(one.casefold()) == sorted(handed.casefold())]
-        near = near or nearest(handed, others, cutoff=_NEAR_IN_A_LIST)
-        if near:
-            meant[handed] = near[0]
+        if found["text"] or found["name"] in there:
+            meant |= _near(found["text"] or found["name"], there)
+    if not meant:
+        # The line hands it over by a name, or another one has written it.
+        for quoted in _QUOTED.findall(message[: says.start()])[:1]:
+            meant = _near(quoted, there)
     if len(meant) != 1:
         return _none_of(case, phase, frame, exception) if says[0] in _LISTS else None
     ((handed, near_one),) = meant.items()
     return _there_is(case, phase, frame, handed, near_one, exception)
+
+
+def _near(handed: str, there: list[str]) -> dict[str, str]:
+    """The one that was meant by what is handed over, as a dict of the two; empty where none is."""
+    others = [one for one in there if one != handed]
+    near = [one for one in others if sorted(one.casefold()) == sorted(handed.casefold())]
+    near = near or nearest(handed, others, cutoff=_NEAR_IN_A_LIST)
+    return {handed: near[0]} if near else {}
 
 
 def _none_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding | None:

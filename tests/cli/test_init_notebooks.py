@@ -7,6 +7,7 @@ import pytest
 from recordings import failure
 
 from runner.cli import main
+from runner.events import Event, Output
 from runner.runner import Runner
 
 IPYTHON = [
@@ -14,8 +15,13 @@ IPYTHON = [
     "%%bash\necho hi | grep {x}\n",
     "%%writefile made.py\ndef f():\n    return 7\n",
     "from made import f\nz = f()\nz?\n!ls\n",
+    "paths = list(range(300_000))\n",
     "text = '''\n% no command\n! none either\n'''\nrest = (17\n % 5)\n",
 ]
+
+
+def data_of(event: Event) -> bytes:
+    return event.data if isinstance(event, Output) else b""
 
 
 def _written(folder: Path, *cells: str, **files: str) -> Path:
@@ -29,9 +35,12 @@ def _written(folder: Path, *cells: str, **files: str) -> Path:
 
 
 def test_what_only_ipython_knows_is_done_or_left_out(tmp_path: Path) -> None:
+    """A list with the numbers of a whole study is left out, too, and its name told."""
+    said: list[bytes] = []
     folder = _written(tmp_path / "m", *IPYTHON, helper="def double(x):\n    return 2 * x\n")
-    with Runner(cache=tmp_path / "cache") as runner:
+    with Runner(cache=tmp_path / "cache", on_event=lambda one: said.append(data_of(one))) as runner:
         result = json.loads(runner.execute(folder)["result.json"])
+    assert b"too large for result.json, and not in it: paths\n" in b"".join(said)
     text = "\n% no command\n! none either\n"
     assert result == {"seed": 0, "x": 8, "y": 3, "z": 7, "text": text, "rest": 2}
 
