@@ -12,6 +12,7 @@ from runner.bundle.foreign.function import ModelFunction
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.runnable import Notebook, Runnable
 from runner.bundle.foreign.script import Script
+from runner.cli import init_script_templates as script_templates
 from runner.cli import init_templates as templates
 from runner.diagnosis.knowledge.distribution_names import same_distribution
 
@@ -82,8 +83,8 @@ def wire_of(model: Runnable | None) -> str:
         case Notebook(file):
             place = PurePosixPath(file).parent
             beside = _BESIDE.format(file="NOTEBOOK") if place.name else ""
-            return templates.NOTEBOOK_WIRE.format(
-                file=file, beside=beside, given=templates.GIVEN, **_in_folder(str(place))
+            return script_templates.NOTEBOOK_WIRE.format(
+                file=file, beside=beside, given=script_templates.GIVEN, **_in_folder(str(place))
             )
         case Script() as script:
             return _of_script(script)
@@ -120,31 +121,31 @@ def _of_script(script: Script) -> str:
         imports, beside = f"from {module} import {function} as main\n\n", ""
         modules, runs = "sys", "sys.exit(main())"
     elif not script.takes_options:
-        return templates.PLAIN_SCRIPT_WIRE.format(
+        return script_templates.PLAIN_SCRIPT_WIRE.format(
             file=script.file,
             imports=imports,
             beside=beside,
-            given=templates.GIVEN,
-            printed=templates.PRINTED,
+            given=script_templates.GIVEN,
+            printed=script_templates.PRINTED,
             **entered,
         )
-    return templates.SCRIPT_WIRE.format(
+    return script_templates.SCRIPT_WIRE.format(
         file=script.file,
         modules=modules,
         imports=imports,
         beside=beside,
         options=_options(script),
         runs=runs,
-        printed=templates.PRINTED,
+        printed=script_templates.PRINTED,
         **entered,
     )
 
 
 def _options(script: Script) -> str:
     if not script.takes_options:
-        return templates.SCRIPT_WITHOUT_OPTIONS
+        return script_templates.SCRIPT_WITHOUT_OPTIONS
     seed = '"--seed", str(seed)' if script.takes_seed else ""
     unset = "continue  # as without it"
     if script.negated is not None:
         unset = f"options.append({script.negated})"
-    return templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
+    return script_templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
