@@ -5,7 +5,6 @@ import shlex
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import Hint
-from runner.diagnosis.uv.python import minors_of
 
 
 def with_argument(line: str, function: str, argument: str) -> str:
@@ -41,6 +40,8 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
 
     :param specifier: what to narrow them to (PEP 440).
     """
+    from runner.diagnosis.uv.python import minors_of  # only a failure is worth it
+
     command = case.exec_command(f"--python {shlex.quote(specifier)}")
     if case.interpreter and case.interpreter.requested:
         return Hint(title, command=command)  # who names a Python is not asked by the bundle
