@@ -41,6 +41,7 @@ def _lack(
     return _Lack(re.compile(said, re.MULTILINE), what, meaning, advice, ends)
 
 
+_NO_GPU = "there is no GPU here that the code can use"
 _NO_DISPLAY = "there is no display on this worker"
 _VIRTUAL = ("or run it on a virtual one", "xvfb-run -a {exec} --env DISPLAY")
 _NO_LOCKING = "--env HDF5_USE_FILE_LOCKING=FALSE"
@@ -71,10 +72,34 @@ _LACKS = (
         ("or, where it is elsewhere than in ~/.cmdstan, say where", "--env CMDSTAN"),
     ),
     _lack(
+        r"^.*cudaError(?:NoDevice|InsufficientDriver|InitializationError)\b.*$",
+        _NO_GPU,
+        "CuPy computes on GPUs alone.",
+        (
+            "compute with NumPy where there is none, as in: xp = cupy if cupy.cuda.is_available()"
+            " else numpy",
+            None,
+        ),
+        ("or run it where there is one", None),
+    ),
+    _lack(
+        r"^.*CUDA driver library cannot be found.*$",
+        _NO_GPU,
+        "numba has compiled the code for one (cuda.jit).",
+        ("have numba play one, which is slow", "--env NUMBA_ENABLE_CUDASIM=1"),
+        ("or run it where there is one", None),
+    ),
+    _lack(
+        r"^.*Unknown backend:? '(?:gpu|cuda|rocm|tpu)'.*$",
+        _NO_GPU,
+        "The code asks JAX for one by name.",
+        ("name none: JAX takes a GPU where there is one, and else the processor", None),
+        ("or run it where there is one", None),
+    ),
+    _lack(
         r"^.*(?:not compiled with CUDA enabled|[Nn]o NVIDIA driver on your system|[Nn]o CUDA GPUs"
-        r"|[Nn]o CUDA-capable device|CUDA driver (?:library cannot|version is insufficient)"
-        r"|Unknown backend:? '(?:gpu|cuda|rocm|tpu)').*$",
-        "there is no GPU here that the code can use",
+        r"|[Nn]o CUDA-capable device|CUDA driver version is insufficient).*$",
+        _NO_GPU,
         "The code asks for one by name; the release that is installed may be one without GPUs, or"
         " this machine has none.",
         (

@@ -126,6 +126,8 @@ def test_a_display_that_is_not_there_is_told_by_what_asks_for_it(words: str) -> 
         ("AssertionError", "Torch not compiled with CUDA enabled", "there is no GPU here"),
         ("RuntimeError", "Found no NVIDIA driver on your system.", "there is no GPU here"),
         ("RuntimeError", "Unknown backend: 'gpu' requested, but no", "there is no GPU here"),
+        ("cupy_backends.cuda.api.runtime.CUDARuntimeError", "cudaErrorNoDevice: no CUDA-capable"
+         " device is detected", "there is no GPU here"),
         ("ImportError", "Failed to import any of the following Qt binding modules: PyQt5",
          "there is no display"),
         ("URLError", "<urlopen error [Errno -2] Name or service not known>", "does not reach"),
