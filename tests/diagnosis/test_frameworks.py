@@ -166,7 +166,7 @@ def test_what_a_library_takes_a_text_for_is_put_in(line: str, said: str, after: 
          "AttributeError", "add pycairo to the dependencies"),
         ("numba", "k[1, 1](a)", "Error at driver init: CUDA driver library cannot be found. Try"
          " setting environment variable NUMBA_CUDA_DRIVER", "CudaSupportError",
-         "let the code take what there is"),
+         "have numba play one"),
         ("duckdb", "sql('settings/confg.yaml')", 'No files found that match the pattern "settings/'
          'confg.yaml"', "IOException", "write 'settings/config.yaml', as the bundle has it"),
         ("h5py", "f = h5py.File('out.h5')", "[Errno 2] Unable to open file 'out.h5': No such file",
