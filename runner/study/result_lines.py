@@ -243,7 +243,10 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
 
 
 def are_there(folder: Path, number: int | None, known: Known) -> bool:
-    """Tell whether the outputs and files of a task that is done are as they were written."""
+    """Tell whether the outputs and files of a task that is done are as they were written.
+
+    They are not what they were where a file that one of its parameters names is newer.
+    """
     try:
         line = next(lines_at(folder, [] if known.place is None else [known.place]), None)
     except OSError:
@@ -257,7 +260,19 @@ def are_there(folder: Path, number: int | None, known: Known) -> bool:
             made.append((kept_file(outputs, line.outputs, name), file))
     except OutputError:
         return False
-    return all(_is_there(path, file) for path, file in made)
+    return all(_is_there(path, file) for path, file in made) and not _is_outdated(line, made)
+
+
+def _is_outdated(line: TaskLine, made: list[tuple[Path, OutputFile]]) -> bool:
+    """Tell whether a file that a parameter names by its whole path is newer than what was made."""
+    values = (line.params or {}).values()
+    named = [Path(one) for one in values if isinstance(one, str) and one.startswith("/")]
+    try:
+        changed = [path.stat().st_mtime for path in named if path.is_file()]
+        written = [path.stat().st_mtime for path, _ in made]
+        return bool(changed and written) and max(changed) > min(written)
+    except (OSError, ValueError):  # gone since, or no path at all
+        return False
 
 
 def _is_there(path: Path, made: OutputFile) -> bool:

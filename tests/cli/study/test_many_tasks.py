@@ -311,6 +311,26 @@ def test_what_is_wrong_with_the_bundle_is_said_once_and_ends_the_run(
         assert json.loads((tmp_path / "report.json").read_bytes())["code"] == code
 
 
+def test_the_same_command_again_runs_what_newer_data_is_for(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    out, data = tmp_path / "out", tmp_path / "data.csv"
+    (bundle / "wire.py").write_text(
+        "def wire(e, params, s): return {'rows': open(params['data'], 'rb').read()}\n"
+    )
+    data.write_text("1")
+    same = tmp_path / "same.csv"
+    same.write_text("3")
+    tasks: list[Line] = [{"params": {"data": str(data)}}, {"params": {"data": str(same)}}]
+    assert run(tasks, "--output", out).returncode == 0
+    assert "2 skipped (done before)" in run(tasks, "--output", out).stderr
+    data.write_text("2")
+    later = (out / "0" / "rows").stat().st_mtime + 1
+    os.utime(data, (later, later))
+    assert "1 done, 0 failed, 1 skipped (done before)" in run(tasks, "--output", out).stderr
+    assert [(out / number / "rows").read_text() for number in "01"] == ["2", "3"]
+
+
 def test_the_same_command_again_runs_what_has_failed_or_is_missing(
     run: Run, bundle: Path, tmp_path: Path
 ) -> None:
