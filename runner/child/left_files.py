@@ -59,6 +59,8 @@ class LeftFiles(Mapping[str, bytes]):
         for name, status in below(str(folder), ""):
             if status is not None and stat.S_ISDIR(status.st_mode):
                 continue
+            if "__pycache__" in name.split("/"):
+                continue  # Python's, of modules that the task has imported from there
             size = status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
             fits = len(os.fsencode(name)) <= MAX_PATH_BYTES and len(sizes) < MAX_FILES
             if size is None or not fits or total + size > MAX_BYTES:

@@ -83,3 +83,11 @@ def test_a_folder_is_removed_however_deep_and_though_one_in_it_is_closed(tmp_pat
     (tmp_path / "d" / "e").chmod(0)
     remove_folder(str(tmp_path / "d"))
     assert not (tmp_path / "d").exists()
+
+
+def test_byte_code_of_modules_in_the_working_folder_is_no_output(tmp_path: Path) -> None:
+    for name in ("out.csv", "models/__pycache__/hbv.cpython-311.pyc", "models/log.txt"):
+        (tmp_path / "left" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "left" / name).write_text("1")
+    files = LeftFiles.of(tmp_path / "left")
+    assert (set(files), files.omitted) == ({"out.csv", "models/log.txt"}, ())

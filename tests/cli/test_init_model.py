@@ -192,6 +192,20 @@ def test_a_script_or_a_notebook_below_runs_as_where_it_is(
         assert set(result.files) == {"examples/left.txt"}
 
 
+def test_modules_that_a_notebook_puts_on_its_path_are_asked_what_they_need(tmp_path: Path) -> None:
+    code = "import sys\nsys.path.append('../models')\nfrom hbv import run\nx = run()\n"
+    cells = [{"cell_type": "code", "source": code}]
+    files = {
+        "interfaces/a.ipynb": json.dumps({"cells": cells}),
+        "models/hbv.py": "import six\nsys_path = '../tools'\nimport frames\ndef run(): return 1\n",
+        "tools/frames.py": "import idna\n",
+        "old/tools/other.py": "import certifi\n",
+    }
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder), "--model", "interfaces/a.ipynb"]) == 0
+    assert read_bundle(folder).dependencies == ("idna", "six")
+
+
 FUNCTIONS = "def spread(beta, seed=None):\n    return [beta, seed]\ndef decay(x):\n    return x\n"
 
 

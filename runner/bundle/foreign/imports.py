@@ -62,10 +62,25 @@ def imports_from(folder: Path, file: str, modules: Iterable[str] = ()) -> set[st
     :param file: its path in the folder.
     :param modules: what it imports, where it is not Python itself.
     """
-    roots = tuple(dict.fromkeys((*ROOTS, _root(file))))
     begin = [f"{module}:" for module in (modules or [file])]
-    names = (name for name, _ in imported_files(folder, begin, roots))
-    return {*modules} | _imported(folder / name for name in islice(names, _MOST_FILES))
+    found, places = {*modules}, list[str]()
+    while True:
+        roots = tuple(dict.fromkeys((*ROOTS, _root(file), *places)))
+        names = (name for name, _ in imported_files(folder, begin, roots))
+        found |= _imported(folder / name for name in islice(names, _MOST_FILES))
+        before, places = places, _places_of(folder, found)
+        if places == before:
+            return found
+
+
+def _places_of(folder: Path, modules: Collection[str]) -> list[str]:
+    """The folders of modules that lie at one place of a folder, which a script puts on its path."""
+    places: dict[str, set[str]] = {}
+    for entry in map(PurePosixPath, all_entries(folder)):
+        path = entry.parent if entry.name == "__init__.py" else entry.with_suffix("")
+        if entry.suffix == ".py" and path.name in modules and not is_known_module(path.name):
+            places.setdefault(path.name, set()).add(_root(str(path)))
+    return sorted({place for found in places.values() if len(found) == 1 for place in found})
 
 
 def _imported(files: Iterable[Path]) -> set[str]:
