@@ -51,9 +51,11 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 
 
 def code_cells():
-    for number, cell in enumerate(json.loads(NOTEBOOK.read_text("utf-8"))["cells"], 1):
+    notebook = json.loads(NOTEBOOK.read_text("utf-8"))
+    sheets = notebook.get("worksheets", [notebook])  # of before 2014
+    for number, cell in enumerate((cell for sheet in sheets for cell in sheet["cells"]), 1):
         if cell["cell_type"] == "code":
-            code = as_python("".join(cell["source"]))
+            code = as_python("".join(cell["source"] if "source" in cell else cell["input"]))
             file = f"{{NOTEBOOK}}, cell {{number}}"
             # A traceback shows the line, as of a file.
             linecache.cache[file] = len(code), None, code.splitlines(True), file

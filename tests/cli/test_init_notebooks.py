@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from recordings import failure
 
+from runner.bundle.read import read_bundle
 from runner.cli import main
 from runner.events import Event, Output
 from runner.runner import Runner
@@ -43,6 +44,17 @@ def test_what_only_ipython_knows_is_done_or_left_out(tmp_path: Path) -> None:
     assert b"too large for result.json, and not in it: paths\n" in b"".join(said)
     text = "\n% no command\n! none either\n"
     assert result == {"seed": 0, "x": 8, "y": 3, "z": 7, "text": text, "rest": 2}
+
+
+def test_a_notebook_of_before_2014_runs_too(tmp_path: Path) -> None:
+    cells = [{"cell_type": "code", "input": "import six\nx = 3"}, {"cell_type": "markdown"}]
+    (tmp_path / "m").mkdir()
+    text = json.dumps({"worksheets": [{"cells": cells}], "nbformat": 3})
+    (tmp_path / "m/old.ipynb").write_text(text)
+    assert main(["init", str(tmp_path / "m")]) == 0
+    assert read_bundle(tmp_path / "m").dependencies == ("six",)
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert json.loads(runner.execute(tmp_path / "m")["result.json"]) == {"seed": 0, "x": 3}
 
 
 @pytest.mark.parametrize(

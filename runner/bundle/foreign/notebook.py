@@ -63,9 +63,15 @@ def modules_of(folder: Path, file: str) -> set[str]:
 def _sources(text: str) -> list[str] | None:
     """The cells of code; ``None`` where it is not a notebook."""
     try:
-        cells = json.loads(text)["cells"]
-        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        notebook = json.loads(text)
+        cells = [
+            cell
+            for sheet in notebook.get("worksheets", [notebook])  # of nbformat 3, before 2014
+            for cell in sheet["cells"]
+            if cell["cell_type"] == "code"
+        ]
+        return ["".join(cell["source"] if "source" in cell else cell["input"]) for cell in cells]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
