@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import errno
 import faulthandler
@@ -10,7 +11,6 @@ import resource
 import select
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -144,20 +144,25 @@ def end_on_hang_up(read_fd: int, activity: Activity) -> None:
     # The kernel hands a signal to any thread that does not block it. The one that ends a task whose
     # time is up has the stack written down, and that is to be the stack of the bundle's code.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    watches = _thread.allocate_lock()
+    watches.acquire()
     try:
-        threading.Thread(
-            target=_watch, args=(read_fd, activity), name="bundle_protocol hang-up", daemon=True
-        ).start()
+        # Not by Thread.start(), which makes a lock where the new thread is not there yet: what this
+        # process makes of its memory would be another thing on a busy machine.
+        _thread.start_new_thread(_watch, (read_fd, activity, watches))
+        watches.acquire()
     except RuntimeError as error:  # "can't start new thread"
         raise OSError(errno.EAGAIN, str(error)) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _watch(read_fd: int, activity: Activity) -> None:
+def _watch(read_fd: int, activity: Activity, watches: _thread.LockType) -> None:
     poll = select.poll()
     # Linux reports POLLHUP unasked, macOS does not; POLLRDHUP is a socket's half-close.
     poll.register(read_fd, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+    poll.poll(0)  # has its memory by now
+    watches.release()
     while True:
         ready = poll.poll()
         if ready and ready[0][1] & select.POLLNVAL:

@@ -222,10 +222,10 @@ async def test_a_thread_that_the_child_itself_cannot_start_is_told_as_the_limit(
 ) -> None:
     python = startup_code(
         """
-        import threading
+        import _thread
         def refuse(*arguments):
             raise RuntimeError("can't start new thread")
-        threading._start_new_thread = threading._start_joinable_thread = refuse
+        _thread.start_new_thread = refuse
         """
     )
     report = await Child(bundle(WIRE), python).fail()
