@@ -63,13 +63,13 @@ def imports_from(folder: Path, file: str, modules: Iterable[str] = ()) -> set[st
     :param modules: what it imports, where it is not Python itself.
     """
     begin = [f"{module}:" for module in (modules or [file])]
-    found, places = {*modules}, list[str]()
+    found = {*modules}
+    roots = tuple(dict.fromkeys((*ROOTS, _root(file))))
     while True:
-        roots = tuple(dict.fromkeys((*ROOTS, _root(file), *places)))
         names = (name for name, _ in imported_files(folder, begin, roots))
         found |= _imported(folder / name for name in islice(names, _MOST_FILES))
-        before, places = places, _places_of(folder, found)
-        if places == before:
+        before, roots = roots, tuple(dict.fromkeys((*roots, *_places_of(folder, found))))
+        if roots == before:
             return found
 
 
@@ -77,10 +77,16 @@ def _places_of(folder: Path, modules: Collection[str]) -> list[str]:
     """The folders of modules that lie at one place of a folder, which a script puts on its path."""
     places: dict[str, set[str]] = {}
     for entry in map(PurePosixPath, all_entries(folder)):
-        path = entry.parent if entry.name == "__init__.py" else entry.with_suffix("")
+        path = _module_path(entry)
         if entry.suffix == ".py" and path.name in modules and not is_known_module(path.name):
             places.setdefault(path.name, set()).add(_root(str(path)))
     return sorted({place for found in places.values() if len(found) == 1 for place in found})
+
+
+def _module_path(file: PurePosixPath) -> PurePosixPath:
+    """The path of a module without what its file is called by: a package's is its folder."""
+    name = file.name.partition(".")[0]
+    return file.parent if name == "__init__" else file.parent / name
 
 
 def _imported(files: Iterable[Path]) -> set[str]:
@@ -164,11 +170,9 @@ def own_modules(folder: Path, file: str = "") -> set[str]:
     for entry in map(PurePosixPath, all_entries(folder)):
         if entry.suffix not in (".py", ".pyx", ".so", ".pyd"):
             continue
-        name = entry.name.partition(".")[0]
-        module = entry.parent.name if name == "__init__" else name
-        place = entry.parent.parent if name == "__init__" else entry.parent
-        if place in roots or not is_known_module(module):
-            found.add(module)
+        path = _module_path(entry)
+        if path.parent in roots or not is_known_module(path.name):
+            found.add(path.name)
         # A folder without an __init__.py is a package as well (PEP 420), after all others.
         found |= {part for part in entry.parts[:-1] if not is_known_module(part)}
     return found
