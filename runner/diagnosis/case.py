@@ -318,11 +318,7 @@ class Case:
         file = self.declaring_file()
         if file != PYPROJECT:
             return Edit(file=file, before=written, after="\n".join(others))
-        there = self.pyproject_text()
-        if not there.is_known:
-            quoted = ", ".join(f'"{one}"' for one in others)
-            return Edit(file=file, before=f'"{written}"', after=quoted)
-        return there.replaced("project", "dependencies", written, *others)
+        return self.pyproject_text().replaced_requirement(written, *others)
 
     def bundle_argument(self) -> str:
         return shlex.quote(self.bundle.path) if self.bundle else "BUNDLE"

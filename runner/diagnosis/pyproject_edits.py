@@ -110,6 +110,13 @@ class PyprojectText(Struct, frozen=True):
         wanted = [new for one in there for new in (others if one == item else (one,))]
         return self._first(edits, table, key, wanted)
 
+    def replaced_requirement(self, written: str, *others: str) -> Edit | None:
+        """The edit that declares others in the place of one dependency, though the text is long."""
+        if self.is_known:
+            return self.replaced("project", "dependencies", written, *others)
+        quoted = ", ".join(f'"{one}"' for one in others)
+        return Edit(file=PYPROJECT, before=f'"{written}"', after=quoted)
+
     def as_list(self, table: str, key: str, items: list[str], written: str) -> Edit | None:
         """The edit that makes a list of a table.
 

@@ -41,10 +41,7 @@ def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -
     """The edit that asks for something else in the place of one of the bundle's requirements."""
     if failure.file == "requirements.txt":
         return Edit(file=failure.file, before=written, after=other)
-    there = case.pyproject_text()
-    if not there.is_known:
-        return Edit(file=failure.file, before=f'"{written}"', after=f'"{other}"')
-    return there.replaced("project", "dependencies", written, other)
+    return case.pyproject_text().replaced_requirement(written, other)
 
 
 def without_requirement(case: Case, failure: UvFailure, written: str) -> Edit | None:
