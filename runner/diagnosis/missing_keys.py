@@ -5,6 +5,7 @@ import re
 from bundle_protocol.missing_names import plain_name
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.imports.dependencies import require
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
 from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.frames import made_frame
@@ -54,6 +55,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             (_taken_for_boolean(case, named) if attributes.get("boolean") else [])
             or (_nothing_read(case, what) if keys == "DEFAULT" else [])
             or (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
+            or (_by_position(case, frame, key, there) if kind == "label" and not is_text else [])
             or (_of_the_index(case, frame, key) if attributes.get("in_index") else [])
             or (_of_the_posterior(case, frame, key) if "posterior" in there else [])
             or _read_otherwise(case, made, key, there)
@@ -134,6 +136,20 @@ def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
     title = f"{printable(key)} is the name of its index: make a column of it, .reset_index()"
     return [Hint(title, edit=_subscripted(case, frame, key, "reset_index()"))]
+
+
+def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[Hint]:
+    """The hints where no label is a number: a position is meant, which pandas 3 does not take so."""
+    if any(re.fullmatch(r"-?\d+(?:\.\d*)?", label) for label in there):
+        return []
+    text, written = frame.text or "", rf"(?<=[\w)\]])\[{re.escape(key)}\]"
+    after = re.sub(written, f".iloc[{key}]", text) if len(re.findall(written, text)) == 1 else text
+    edit = case.line_edit(frame, after)
+    by_iloc = f"take the value at the position {key}: .iloc[{key}]"
+    older = "ask for a pandas before 3, which takes a number for a position"
+    if edit:
+        return [Hint(by_iloc, edit=edit), require(case, "pandas", "<3", f"or {older}")]
+    return [require(case, "pandas", "<3", older), Hint(f"or {by_iloc}")]
 
 
 def _of_the_posterior(case: Case, frame: Frame, key: str) -> list[Hint]:

@@ -52,8 +52,36 @@ _HYDRA = {
         "    return file.read_text()\n"
     ),
 }
+_PANDAS_3 = {
+    "pandas/__init__.py": (
+        "class Index(list):\n"
+        "    def get_loc(self, key):\n"
+        "        if key not in self:\n"
+        "            raise KeyError(key)\n"
+        "        return self.index(key)\n"
+        "class Series:\n"
+        "    def __init__(self, values, index):\n"
+        "        self.iloc, self.index = values, Index(index)\n"
+        "    def __getitem__(self, key):\n"
+        "        return self.iloc[self.index.get_loc(key)]\n"
+    ),
+}
 
 REMOVED = (
+    Scenario(
+        "task-raised-position",
+        Code.TASK_RAISED,
+        "the wire function takes a number for a position in a Series, as pandas did before 3",
+        {
+            "requirements.txt": "pandas\n",
+            "wire.py": (
+                "import pandas as pd\n\n\ndef wire(entrypoint, params, seed):\n"
+                '    cases = pd.Series([3, 5], index=["north", "south"])\n'
+                '    return {"last.txt": str(cases[-1]).encode()}\n'
+            ),
+        },
+        prepare=(index(wheel("pandas", "3.0.1", files=_PANDAS_3)),),
+    ),
     Scenario(
         "module-not-found-pkg-resources",
         Code.MODULE_NOT_FOUND,
