@@ -8,6 +8,7 @@ import contextlib
 import json
 import linecache
 {os}import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -30,7 +31,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     # What the cells define is found there by pickle.
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     names = main.__dict__
-    names.update(seed=seed, display=print)
+    names.update(seed=seed, display=print, _shell=shell)
     try:
         for cell in cells:
             exec(cell, names)
@@ -63,28 +64,48 @@ def code_cells():
 
 
 def as_python(code):
-    """A cell without what only IPython knows: of its commands, %run and %%writefile are done."""
+    """A cell as Python: of what only IPython knows, what a result may come of is done."""
     with contextlib.suppress(SyntaxError):
         ast.parse(code)
         return code
     first, _, rest = code.lstrip().partition("\\n")
     command, *words = first.split() or [""]
-    if command == "%%writefile":
+    if command in ("%%writefile", "%%file"):
         sys.path.insert(0, "")  # a module perhaps, for the cells after it
         return f"open({{words[-1]!r}}, {{'a' if '-a' in words else 'w'!r}}).write({{rest!r}})"
+    if command in ("%%bash", "%%sh", "%%shell"):
+        return f"_shell({{rest!r}}, globals())"
     if command.startswith("%%") and command not in ("%%time", "%%timeit", "%%capture", "%%prun"):
         return ""  # the cell is in another language
-    return re.sub(r"^([ \\t]*)([%!?].*|[\\w.]+\\?+ *)$", in_python, code, flags=re.MULTILINE)
+    commands = r"^([ \\t]*)((?:[\\w, ]+= *)?)([%!?](?:.*\\\\\\n)*.*|[\\w.]+\\?+ *)$"
+    return re.sub(commands, in_python, code, flags=re.MULTILINE)
 
 
 def in_python(line):
-    run = re.match(r"%run +(?:-i +)?\\W?([^ ].*?\\.py)\\b", line[2])
-    timed = re.match(r"%time +(.+)", line[2])
-    if run is None:
-        return line[1] + (timed[1] if timed else "pass")
-    beside = NOTEBOOK.parent / run[1]
-    file = str(beside) if beside.exists() else run[1]
-    return f"{{line[1]}}exec(compile(open({{file!r}}).read(), {{file!r}}, 'exec'))"
+    indent, target, command = line.groups()
+    name, _, words = command.partition(" ")
+    if name == "%time" and words:
+        return indent + target + words
+    if name == "%run" and (run := re.match(r"(?:-i +)?\\W?([^ ].*?\\.py)\\b", words)):
+        beside = NOTEBOOK.parent / run[1]
+        file = str(beside) if beside.exists() else run[1]
+        return f"{{indent}}exec(compile(open({{file!r}}).read(), {{file!r}}, 'exec'))"
+    if name == "%cd":
+        return f"{{indent}}__import__('os').chdir({{words.strip()!r}})"
+    if name == "%env" and len(pair := re.split("[= ]", words, 1)) == 2:
+        return f"{{indent}}__import__('os').environ[{{pair[0]!r}}] = {{pair[1]!r}}"
+    if name[0] == "!" and not re.search(r" install\\b", command):
+        return f"{{indent}}{{target or '_ = '}}_shell({{command[1:]!r}}, globals())"
+    return f"{{indent}}raise NotImplementedError({{command!r}})" if target else f"{{indent}}pass"
+
+
+def shell(command, names):
+    """Run a command, with the values of names where it says $name or {{name}}; return its lines."""
+    known = lambda at: str(names.get(at[1] or at[2], at[0]))
+    command = re.sub(r"\\$(\\w+)|\\{{(\\w+)\\}}", known, command)
+    output = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True).stdout
+    print(output, end="")
+    return output.splitlines()
 
 
 def with_values(code, file, values):

@@ -324,7 +324,8 @@ class Case:
         return shlex.quote(self.bundle.path) if self.bundle else "BUNDLE"
 
     def file_argument(self, file: str) -> str:
-        """A file of the bundle, as a command names it."""
+        """A file of the bundle, as a command names it; of a notebook's cell, the notebook."""
+        file = _CELL.sub(r"\1", file)
         return shlex.quote(f"{self.bundle.path}/{file}" if self.bundle else file)
 
     def exec_command(self, options: str = "", *, without: str | None = None) -> str:

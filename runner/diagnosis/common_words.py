@@ -246,7 +246,8 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return _over_a_copy(case, frame)
     if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2] != "0":
         return Hint(f"indices begin at 0: the last one is {int(index[2]) - 1}")
-    if (many := _TOO_MANY.search(message)) and int(many[1]) + 1 == int(many[2]):
+    many = _TOO_MANY.search(message) if case.is_own(exception.traceback[-1].file) else None
+    if many and int(many[1]) + 1 == int(many[2]):
         return Hint("see whether its def lacks self, which a method is handed first")
     for words, advice, line in _ADVICE:
         if line.search(frame.text or "") and (found := words.search(message)):

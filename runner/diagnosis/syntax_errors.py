@@ -148,9 +148,12 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
 
 def _rewritten(case: Case, file: str, otherwise: str) -> Hint:
     path = case.file_argument(file)
+    tool, option = "--with fissix python -m fissix", ""
+    if ".ipynb" in path:  # nbQA hands a notebook's cells to tools that know modules
+        tool, option = "--with nbqa --with fissix nbqa fissix", " --nbqa-dont-skip-bad-cells"
     return Hint(
         f"{otherwise}have all of it rewritten, by 2to3",
-        command=f"uv run --no-project --with fissix python -m fissix --write --nobackups {path}",
+        command=f"uv run --no-project {tool} --write --nobackups{option} {path}",
     )
 
 

@@ -13,7 +13,9 @@ from runner.runner import Runner
 
 IPYTHON = [
     "%run helper.py\n%matplotlib inline\nx = double(4)\nif x:\n    %time y = 3\n",
-    "%%bash\necho hi | grep {x}\n",
+    "%%bash\necho hi | tee said.txt\n",
+    "%env WHO=me\nlines = !printf '%s\\n' $x {y} \\\n  $WHO\n! pip install six >&2\n",
+    "%cd /\nimport os\nhere = os.getcwd()\n%%%\n",
     "%%writefile made.py\ndef f():\n    return 7\n",
     "from made import f\nz = f()\nz?\n!ls\n",
     "paths = list(range(300_000))\n",
@@ -43,7 +45,34 @@ def test_what_only_ipython_knows_is_done_or_left_out(tmp_path: Path) -> None:
         result = json.loads(runner.execute(folder)["result.json"])
     assert b"too large for result.json, and not in it: paths\n" in b"".join(said)
     text = "\n% no command\n! none either\n"
-    assert result == {"seed": 0, "x": 8, "y": 3, "z": 7, "text": text, "rest": 2}
+    assert result == {
+        "seed": 0,
+        "x": 8,
+        "y": 3,
+        "z": 7,
+        "text": text,
+        "rest": 2,
+        "lines": ["8", "3", "me"],
+        "here": "/",
+    }
+
+
+def test_what_ipython_alone_can_assign_is_named(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "m", "t = %timeit -o f()\n")
+    with Runner(cache=tmp_path / "cache") as runner:
+        summary = failure(runner, folder).summary
+    assert "study.ipynb, cell 1:1" in summary and "%timeit -o f()" in summary
+
+
+def test_a_notebook_in_another_language_is_no_model(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kernel = {"metadata": {"language_info": {"name": "julia"}}, "cells": []}
+    (tmp_path / "a.ipynb").write_text(json.dumps(kernel))
+    assert main(["init", str(tmp_path), "--model", "a.ipynb"]) == 2
+    assert "a.ipynb is a notebook in julia, not in Python" in capfd.readouterr().err
+    assert main(["init", str(tmp_path)]) == 0
+    assert "a.ipynb" not in capfd.readouterr().err + (tmp_path / "wire.py").read_text()
 
 
 def test_a_notebook_of_before_2014_runs_too(tmp_path: Path) -> None:
@@ -102,3 +131,10 @@ def test_what_a_cell_asks_its_user_for_is_a_parameter(tmp_path: Path) -> None:
         report = failure(runner, folder)
         assert report.hints[0].command == f"modelops-runner exec {folder} --param n=..."
         assert json.loads(runner.execute(folder, params={"n": 4})["result.json"])["m"] == 8
+
+
+def test_a_notebook_for_python_2_is_rewritten_as_a_whole(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "m", "x = 1\n", "print 'x', x\n")
+    with Runner(cache=tmp_path / "cache") as runner:
+        command = failure(runner, folder).hints[1].command
+    assert command is not None and command.endswith(f" {folder}/study.ipynb")

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from runner.bundle.files import files_like, read_text
 from runner.bundle.foreign.imports import (
+    files_below,
     imports_from,
     imports_of,
     own_modules,
@@ -18,6 +19,7 @@ from runner.bundle.foreign.imports import (
 from runner.bundle.foreign.model import Foreign
 from runner.diagnosis.case import Failure
 
+_MOST_BELOW = 50
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
 
 # Runs a file beside it, as an import does.
@@ -30,8 +32,26 @@ _OF_AN_OPTION = re.compile(
 
 
 def notebooks_in(folder: Path) -> list[str]:
-    """Return the names of the notebooks at the top of a folder."""
-    return [path.name for path in files_like(folder, "*.ipynb")]
+    """Return the names of the notebooks in Python at the top of a folder."""
+    names = [path.name for path in files_like(folder, "*.ipynb")]
+    return [name for name in names if other_language(folder, name) is None]
+
+
+def notebooks_below(folder: Path) -> list[str]:
+    """Return the paths of the notebooks in Python in a folder's folders, the first ones."""
+    files = files_below(folder, ".ipynb")[:_MOST_BELOW]
+    return [file for file in files if other_language(folder, file) is None]
+
+
+def other_language(folder: Path, file: str) -> str | None:
+    """Return the language of a notebook's kernel where it is known, and is not Python."""
+    try:
+        metadata = json.loads(read_text(folder, file))["metadata"]
+        told = metadata.get("language_info", {}).get("name")
+        language = told or metadata.get("kernelspec", {}).get("language")
+    except (Failure, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return language if isinstance(language, str) and "python" not in language.lower() else None
 
 
 def notebook(folder: Path, file: str, text: str) -> Foreign | None:

@@ -9,8 +9,12 @@ from msgspec import Struct
 from runner.bundle.excluded_code import module_files
 from runner.bundle.files import has_file
 from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
-from runner.bundle.foreign.imports import files_below
-from runner.bundle.foreign.notebook import modules_of, notebooks_in
+from runner.bundle.foreign.notebook import (
+    modules_of,
+    notebooks_below,
+    notebooks_in,
+    other_language,
+)
 from runner.bundle.foreign.script import (
     Script,
     console_scripts,
@@ -58,7 +62,7 @@ def find_runnables(folder: Path, scripts: Mapping[str, object]) -> list[Runnable
 
 def runnables_below(folder: Path) -> list[str]:
     """The scripts and notebooks in folders below, of which one may be meant."""
-    return [*scripts_below(folder), *files_below(folder, ".ipynb")]
+    return [*scripts_below(folder), *notebooks_below(folder)]
 
 
 def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Runnable:
@@ -77,6 +81,8 @@ def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Ru
     if file is None:
         raise ValueError(f"{named} is not in {folder}")
     if file.endswith(".ipynb"):
+        if (language := other_language(folder, file)) is not None:
+            raise ValueError(f"{file} is a notebook in {language[:40]}, not in Python")
         return Notebook(file)
     functions = functions_in(folder, file)
     if not function:
