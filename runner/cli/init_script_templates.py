@@ -31,7 +31,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     # What the cells define is found there by pickle.
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     names = main.__dict__
-    names.update(seed=seed, display=print, _shell=shell)
+    names.update(seed=seed, display=print, _filled=filled, _subprocess=subprocess)
     try:
         for cell in cells:
             exec(cell, names)
@@ -74,7 +74,7 @@ def as_python(code):
         sys.path.insert(0, "")  # a module perhaps, for the cells after it
         return f"open({{words[-1]!r}}, {{'a' if '-a' in words else 'w'!r}}).write({{rest!r}})"
     if command in ("%%bash", "%%sh", "%%shell"):
-        return f"_shell({{rest!r}}, globals())"
+        return f"_subprocess.run({{rest!r}}, shell=True)"
     if command.startswith("%%") and command not in ("%%time", "%%timeit", "%%capture", "%%prun"):
         return ""  # the cell is in another language
     commands = r"^([ \\t]*)((?:[\\w, ]+= *)?)([%!?](?:.*\\\\\\n)*.*|[\\w.]+\\?+ *)$"
@@ -95,17 +95,17 @@ def in_python(line):
     if name == "%env" and len(pair := re.split("[= ]", words, 1)) == 2:
         return f"{{indent}}__import__('os').environ[{{pair[0]!r}}] = {{pair[1]!r}}"
     if name[0] == "!" and not re.search(r" install\\b", command):
-        return f"{{indent}}{{target or '_ = '}}_shell({{command[1:]!r}}, globals())"
+        call = f"_filled({{command[1:].strip()!r}}, globals())"
+        if target:
+            return f"{{indent}}{{target}}_subprocess.getoutput({{call}}).splitlines()"
+        return f"{{indent}}_subprocess.run({{call}}, shell=True)"
     return f"{{indent}}raise NotImplementedError({{command!r}})" if target else f"{{indent}}pass"
 
 
-def shell(command, names):
-    """Run a command, with the values of names where it says $name or {{name}}; return its lines."""
+def filled(command, names):
+    """A command with the values of names where it says $name or {{name}}."""
     known = lambda at: str(names.get(at[1] or at[2], at[0]))
-    command = re.sub(r"\\$(\\w+)|\\{{(\\w+)\\}}", known, command)
-    output = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True).stdout
-    print(output, end="")
-    return output.splitlines()
+    return re.sub(r"\\$(\\w+)|\\{{(\\w+)\\}}", known, command)
 
 
 def with_values(code, file, values):
@@ -120,7 +120,7 @@ def with_values(code, file, values):
 
 def as_json(value):
     """NumPy's numbers and arrays, and pandas' columns, as JSON has them."""
-    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
+    return value.tolist() if hasattr(type(value), "tolist") else value
 '''
 
 PLAIN_SCRIPT_WIRE = '''\

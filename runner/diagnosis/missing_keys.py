@@ -139,7 +139,7 @@ def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
 
 
 def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[Hint]:
-    """The hints where no label is a number: a position is meant, which pandas 3 does not take so."""
+    """The hints where no label is a number: a position is meant, which pandas 3 does not take."""
     if any(re.fullmatch(r"-?\d+(?:\.\d*)?", label) for label in there):
         return []
     text, written = frame.text or "", rf"(?<=[\w)\]])\[{re.escape(key)}\]"
