@@ -152,7 +152,10 @@ def _missing_from(folder: Path, pyproject: Pyproject | None, named: str | None) 
     missing, is_empty = _Missing(), False
     if not described:
         file = None if model is None or isinstance(model, str) else model.file
-        foreign = foreign or needed_by_code(folder, file) or python_files(folder, file)
+        code = needed_by_code(folder, file) or python_files(folder, file)
+        if foreign and file:
+            foreign = foreign.with_needs_of(code)
+        foreign = foreign or code
         is_empty = foreign is None and not _has_content(folder)
         missing.source = foreign.file if foreign else None
         table, missing.notes = project_table(foreign or Foreign(file="", kind=""), _name(folder))

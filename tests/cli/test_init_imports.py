@@ -200,6 +200,16 @@ def test_what_a_setup_py_computes_is_named_and_not_guessed(
     assert read_bundle(folder).dependencies == ()
 
 
+def test_what_the_model_imports_beside_what_a_setup_py_asks_for_is_asked_for_too(
+    tmp_path: Path,
+) -> None:
+    setup = "import setuptools\nsetuptools.setup(name='epi', install_requires=['six (>=1)', '!'])\n"
+    model = "import epi, six, matplotlib\nprint(six)\n"
+    folder = _write(tmp_path / "epi", {"setup.py": setup, "epi.py": "", "run.py": model})
+    assert main(["init", str(folder), "--model", "run.py"]) == 0
+    assert read_bundle(folder).dependencies == ("six (>=1)", "matplotlib")
+
+
 @pytest.mark.parametrize("in_cfg", [False, True])
 def test_what_a_setup_py_says_besides_is_left_to_it(in_cfg: bool, tmp_path: Path) -> None:
     (tmp_path / "epi").mkdir()

@@ -1,6 +1,10 @@
 """The needs of a model, as a file of another tool says them."""
 
+import re
+
+import msgspec
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 
 
 def text_or_none(value: object) -> str | None:
@@ -30,3 +34,20 @@ class Foreign(Struct, frozen=True, kw_only=True):
     @property
     def named(self) -> str:
         return self.kind if self.file in self.kind else f"{self.kind} ({self.file})"
+
+    def with_needs_of(self, code: "Foreign | None") -> "Foreign":
+        """The same, and what the model's own code imports and the file does not ask for."""
+        if code is None or "dependencies" in self.dynamic:
+            return self
+        asked = set(map(_distribution, self.dependencies))
+        others = (text for text in code.dependencies if _distribution(text) not in asked)
+        return msgspec.structs.replace(
+            self,
+            dependencies=(*self.dependencies, *others),
+            notes=(*self.notes, *code.notes),
+        )
+
+
+def _distribution(requirement: str) -> str:
+    """The name that a requirement begins with, which may be none of PEP 508."""
+    return canonicalize_name(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])

@@ -22,6 +22,19 @@ class CondaOnly(Struct, frozen=True):
         return f"{name} is {self.what}: {self.instead}"
 
 
+def _simulator(what: str, package: str, namesake: str = "") -> CondaOnly:
+    """A code that simulates, for which there are no wheels.
+
+    :param package: as conda-forge calls it.
+    :param namesake: what the package index has by the module's name, which is another thing.
+    """
+    other = f" ({namesake} on the package index is another thing)" if namesake else ""
+    return CondaOnly(
+        f"{what}, in C++, that conda-forge has as {package}{other}",
+        "run it in a worker's image that has it",
+    )
+
+
 _FENICS = CondaOnly(
     "the FEniCS finite element library, C++ that conda-forge, Debian and its Docker image bring",
     "run it in a worker's image that has it, or use scikit-fem or ngsolve, which have wheels",
@@ -57,6 +70,11 @@ _CONDA_ONLY = {
     ),
     "cdo": CondaOnly("a program of climate science", "install it on each worker (cdo on Debian)"),
     "nco": CondaOnly("programs for NetCDF files", "install them on each worker (nco on Debian)"),
+    "openmc": _simulator("a Monte Carlo code for neutrons", "openmc"),
+    "hoomd": _simulator("a code for molecular dynamics", "hoomd"),
+    "espressomd": _simulator("ESPResSo, a code for molecular dynamics", "espresso"),
+    "nest": _simulator("NEST, a simulator of neurons", "nest-simulator", "nest"),
+    "meep": _simulator("Meep, a solver for electromagnetic fields", "pymeep", "meep"),
     "ipopt": CondaOnly(
         "a solver, not a Python package", "ask for idaes-pse or cyipopt, or install coinor-libipopt"
     ),
