@@ -85,21 +85,24 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
 
     A newer one is asked for where something keeps this one back; else it is the newest.
     """
+    first = first_of_series(version)
     title = (
         f"ask for the {distribution} that the code was written for, if that is older than"
-        f" {version}: its release notes say what went, and when"
+        f" {first}: its release notes say what went, and when"
     )
     if not is_kept_back(case, distribution):
-        return [require(case, distribution, f"<{Version(version).public}", title)]
+        return [require(case, distribution, f"<{first}", title)]
     return [
         upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
-        require(case, distribution, f"<{Version(version).public}", f"or {title}"),
+        require(case, distribution, f"<{first}", f"or {title}"),
     ]
 
 
 def first_of_series(version: str) -> str:
     """The first of the releases that a version is of: ``3.1`` of 3.1.6, and ``3`` of 3.0.4."""
     major, minor = (*Version(version).release, 0)[:2]
+    if not (major or minor):
+        return Version(version).public
     return f"{major}.{minor}" if minor else str(major)
 
 
