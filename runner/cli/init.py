@@ -23,7 +23,7 @@ from runner.bundle.source import read_code
 from runner.bundle.wire_source import functions_of_three
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
-from runner.cli.init_files import build_table, project_table, wire_of
+from runner.cli.init_files import build_table, modules_table, project_table, wire_of
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.study.writing import write_whole
@@ -168,7 +168,19 @@ def _missing_from(folder: Path, pyproject: Pyproject | None, named: str | None) 
         missing.tables.append(f'[tool.modelops]\nwire = "{model}"\n')
     elif not has_wire:
         missing.wire = templates.EXAMPLE_WIRE if is_empty else wire_of(model)
+        if _is_built_by_setuptools(known, foreign):
+            missing.tables += modules_table(folder)
     return missing
+
+
+def _is_built_by_setuptools(pyproject: Pyproject, foreign: Foreign | None) -> bool:
+    """Tell whether setuptools builds the project, and is to find out which modules it has."""
+    if pyproject.table("tool").get("setuptools"):
+        return False
+    if foreign is not None:
+        return foreign.file in ("setup.py", "setup.cfg") and not foreign.lists_modules
+    build = pyproject.table("build-system")
+    return bool(build) and "setuptools" in str(build.get("build-backend", "setuptools"))
 
 
 def _what_runs(folder: Path, pyproject: Pyproject, named: str | None) -> Runnable | str | None:

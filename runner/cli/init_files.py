@@ -2,12 +2,13 @@
 
 import json
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from runner.bundle.files import files_like
 from runner.bundle.foreign.function import ModelFunction
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.runnable import Notebook, Runnable
@@ -63,6 +64,18 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
 def build_table(foreign: Foreign) -> str:
     requires = ", ".join(map(_string, ("setuptools", *foreign.build_requires)))
     return f"[build-system]\nrequires = [{requires}]\n"
+
+
+def modules_table(folder: Path) -> list[str]:
+    """The table for setuptools, which takes one module at a folder's top unasked, and never two.
+
+    :returns: none where it has a package, or no module beside the wire.py that is to be.
+    """
+    names = [path.stem for path in files_like(folder, "*.py") if path.stem.isidentifier()]
+    modules = sorted({*names, "wire"} - {"setup", "conftest"})
+    if len(modules) == 1 or any(folder.glob("*/__init__.py")) or (folder / "src").is_dir():
+        return []
+    return [f"[tool.setuptools]\npy-modules = [{', '.join(map(_string, modules))}]\n"]
 
 
 def _version(foreign: Foreign) -> str:

@@ -58,6 +58,20 @@ _backend = index(wheel("setuptools", "80.0", files={"setuptools/build_meta.py": 
 
 DATA = (
     Scenario(
+        "task-raised-not-compiled",
+        Code.TASK_RAISED,
+        "a program that the bundle has the source of was not compiled",
+        {
+            "requirements.txt": "",
+            "model/Makefile": "decay: decay.c\n\tcc -o decay decay.c\n",
+            "model/decay.c": '#include <stdio.h>\nint main(void) { puts("0.5"); return 0; }\n',
+            "wire.py": (
+                "import subprocess\n\n\ndef wire(entrypoint, params, seed):\n"
+                '    return {"decay.txt": subprocess.check_output(["model/decay"])}\n'
+            ),
+        },
+    ),
+    Scenario(
         "load-raised-lfs-pointer",
         Code.LOAD_RAISED,
         "a pickle that is a Git LFS pointer is read while the bundle is imported",

@@ -10,6 +10,7 @@ from recordings import failure
 
 from runner import Runner, RunnerError
 from runner.bundle.foreign.versions import conda, pep440
+from runner.bundle.pyproject import read_pyproject
 from runner.bundle.read import read_bundle
 from runner.cli import main
 from runner.diagnosis.report.codes import Code
@@ -208,6 +209,44 @@ def test_what_the_model_imports_beside_what_a_setup_py_asks_for_is_asked_for_too
     folder = _write(tmp_path / "epi", {"setup.py": setup, "epi.py": "", "run.py": model})
     assert main(["init", str(folder), "--model", "run.py"]) == 0
     assert read_bundle(folder).dependencies == ("six (>=1)", "matplotlib")
+
+
+@pytest.mark.parametrize(
+    ("files", "listed"),
+    [
+        ({"setup.py": "from setuptools import setup\nsetup(name='epi')\n"}, ["epi", "wire"]),
+        (
+            {
+                "pyproject.toml": "[project]\nname = 'epi'\nversion = '1'\n[build-system]\n"
+                "requires = ['setuptools']\n"
+            },
+            ["epi", "wire"],
+        ),
+        ({"setup.py": "from setuptools import setup\nsetup(py_modules=['epi'])\n"}, None),
+        ({"setup.py": "from setuptools import setup\nsetup()\n", "a/__init__.py": ""}, None),
+    ],
+)
+def test_setuptools_is_told_both_modules_where_a_wire_comes_beside_the_only_one(
+    files: dict[str, str], listed: list[str] | None, tmp_path: Path
+) -> None:
+    folder = _write(tmp_path / "epi", {**files, "epi.py": "def run(beta=1):\n    return beta\n"})
+    assert main(["init", str(folder), "--model", "epi.py:run"]) == 0
+    pyproject = read_pyproject(folder)
+    assert pyproject is not None
+    assert pyproject.table("tool.setuptools").get("py-modules") == listed
+
+
+def test_a_module_that_is_compiled_of_the_folders_own_sources_is_asked_of_nobody(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "build.sh": "f2py -c -m flib model.f90\n",
+        "src/fast.cpp": "PYBIND11_MODULE(fastsir, m) {}\n",
+        "run.py": "import fastsir, flib, six\nprint(six)\n",
+    }
+    folder = _write(tmp_path / "epi", files)
+    assert main(["init", str(folder)]) == 0
+    assert read_bundle(folder).dependencies == ("six",)
 
 
 @pytest.mark.parametrize("in_cfg", [False, True])

@@ -46,6 +46,7 @@ TOOLS = {
         "dmesg",
         "env",
         "export",
+        "make",
         "file",
         "ldd",
         "git",

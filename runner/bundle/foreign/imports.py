@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from runner.bundle.content import all_entries
 from runner.bundle.excluded_code import ROOTS, imported_files
 from runner.bundle.files import files_like, is_plain
+from runner.bundle.foreign.compiled import compiled_modules
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.source import read_source
 from runner.diagnosis.imports.misspelt_modules import one_edit_from
@@ -33,7 +34,8 @@ def python_files(folder: Path, file: str | None = None) -> Foreign | None:
         for, as it may be a stranger's package of the name of a file that is gone.
     """
     if file is not None:
-        dependencies, notes = required_by(imports_from(folder, file), own_modules(folder, file))
+        own = own_modules(folder, file) | compiled_modules(folder)
+        dependencies, notes = required_by(imports_from(folder, file), own)
         return Foreign(file=file, kind="Python files", dependencies=dependencies, notes=notes)
     files = model_files(folder)
     below = files_below(folder)
@@ -42,7 +44,7 @@ def python_files(folder: Path, file: str | None = None) -> Foreign | None:
     imported = _imported(folder / name for name in files)
     others = _imported(folder / name for name in islice(below, _MOST_FILES)) - imported
     known = set(filter(is_known_module, others))
-    own = own_modules(folder)
+    own = own_modules(folder) | compiled_modules(folder)
     dependencies, notes = required_by(imported | known, own)
     notes += tuple(
         f"import {module}: only files in folders below do so; add it where the model needs it"

@@ -28,6 +28,8 @@ class Foreign(Struct, frozen=True, kw_only=True):
     """The fields that the file fills in when the model is built."""
     build_requires: tuple[str, ...] = ()
     """The distributions, beside setuptools, that its build imports."""
+    lists_modules: bool = False
+    """True if the file says which modules and packages are installed."""
     notes: tuple[str, ...] = ()
     """The things that could not be taken over, one line each."""
 

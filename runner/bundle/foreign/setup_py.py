@@ -11,6 +11,7 @@ from runner.bundle.foreign.imports import imports_of, required_by
 from runner.bundle.foreign.model import Foreign, text_or_none
 
 _OF_SETUPTOOLS = {"distutils", "pkg_resources", "setuptools"}
+_LISTS = ("packages", "py_modules")
 _FIELDS = {
     "author": "authors",
     "author_email": "authors",
@@ -64,7 +65,10 @@ def setup_py(text: str, cfg: str = "", own: Collection[str] = ()) -> Foreign | N
     file = "setup.py" if text.strip() else "setup.cfg"
     foreign = _foreign(file, {**config, **given}, dynamic | of_config, notes)
     build_requires, _ = required_by(imports_of(tree) - _OF_SETUPTOOLS, own)
-    return msgspec.structs.replace(foreign, build_requires=build_requires)
+    listed = any(keyword.arg in _LISTS or keyword.arg is None for keyword in call.keywords)
+    return msgspec.structs.replace(
+        foreign, build_requires=build_requires, lists_modules=listed or foreign.lists_modules
+    )
 
 
 def setup_cfg(text: str) -> Foreign:
@@ -89,6 +93,7 @@ def _foreign(file: str, given: dict[str, Any], dynamic: set[str], notes: list[st
         dependencies=tuple(text.strip() for text in requires if str(text).strip()),
         wires=tuple((key.strip(), value.strip()) for key, _, value in pairs),
         dynamic=tuple(sorted(dynamic | _of_entry_points(groups))),
+        lists_modules=any(key in given for key in _LISTS),
         notes=tuple(notes),
     )
 
@@ -156,6 +161,7 @@ def _config(text: str) -> tuple[dict[str, Any], set[str]]:
         ("metadata", "version"),
         ("options", "install_requires"),
         ("options", "python_requires"),
+        *(("options", key) for key in _LISTS),
     ):
         value = parser.get(section, key, fallback=None)
         if value is not None and not value.startswith(("attr:", "file:")):

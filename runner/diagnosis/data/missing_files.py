@@ -7,6 +7,7 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.compiled_sources import not_compiled
 from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
@@ -70,7 +71,11 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if "\\" in str(path):
         path = PurePath(PureWindowsPath(path).as_posix())
         return _of_windows(case, phase, exception, path)
-    return _elsewhere(case, phase, exception, path) or _not_in_bundle(case, phase, exception, path)
+    return (
+        not_compiled(case, phase, exception, path)
+        or _elsewhere(case, phase, exception, path)
+        or _not_in_bundle(case, phase, exception, path)
+    )
 
 
 def _of_windows(

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.compiled_sources import build_command
 from runner.diagnosis.imports.dependencies import (
     from_source,
     installed_version,
@@ -85,6 +86,9 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     if library.endswith(".dll"):
         explanation = "It is a library of Windows, and this is another system."
         hints.append(Hint(f"build it for this system, as a .so, and load that: {library}"))
+    elif not needed and (build := build_command(case)) is not None:
+        explanation = "The bundle has sources that are to be compiled, and says how."
+        hints.append(Hint("compile the bundle's own sources, if it is made of them", build))
     elif is_cuda(library):
         explanation = (
             f"{library} is part of NVIDIA's CUDA, which this machine does not have, or not in this"

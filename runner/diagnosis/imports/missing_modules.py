@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.compiled_sources import build_command
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.dependencies import (
     another_release,
@@ -366,6 +367,10 @@ def _not_installed(
     if distribution_of(missing.asked) is None and not is_well_known(missing.top):
         own = f"put {missing.top}.py into the bundle, where it is a module of your own"
         hints.append(Hint(f"or {own}"))
+        if (build := build_command(case)) is not None:
+            compiled = f"compile the bundle's own sources, if {missing.top} is made of them"
+            added = msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")
+            hints = [by_hand(compiled, build), added, *hints[1:]]
         if _is_unpickled(exception):
             explanation = f"What is unpickled is of a class that {missing.top} defines."
             added = msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")
