@@ -119,8 +119,13 @@ def _needed(
 
 
 def _asked_for(message: str) -> list[str]:
-    if len(set(_ASKS[0].findall(message))) > 1:
+    installed = set(_ASKS[0].findall(message))
+    # dask says both: install distributed, by "dask[distributed]".
+    by_extra = {one for one in installed if any(f"[{one}]" in other for other in installed)}
+    if len(installed - by_extra) > 1:
         return []  # A choice between things that differ: of what shares a name, say.
+    if by_extra:
+        return list(installed - by_extra)
     for pattern in _ASKS:
         if found := pattern.search(message):
             names = [name.strip("'. ") for name in found[1].split(", ")]

@@ -18,6 +18,7 @@ ASKS = {
     "please": "ImportError('Please install epione to use this.')",
     "needs": "ImportError('epione needs to be installed in order to use this module')",
     "jupyter": "ImportError('IProgress not found. Please update jupyter and epione.')",
+    "extra": "ImportError('either pip install all, or: pip install \\'epione[all]\\' --upgrade')",
     "requires": "ImportError('to_thing requires epione to be installed')",
 }
 
@@ -49,7 +50,7 @@ def test_a_package_that_a_library_asks_for_is_added(
         assert report.code == "import-failed"
         assert report.summary.startswith("epi needs epione")
         edit = report.hints[0].edit
-        assert edit is not None and edit.after == "epione"
+        assert edit is not None and edit.after in ("epione", "epione[all]")
         follow(report, folder)
         assert runner.execute(folder)["x"] == b"1"
 
