@@ -261,6 +261,8 @@ def _is_method(what: str) -> bool:
 
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
     """The requirement for a release before the change, where the bundle declares what it needs."""
+    if change.distribution == "pymc":
+        return []  # PyMC 3 has another name on the index, and PyMC 2 is another library.
     also = _numpy_1(case, change)
     title += ", and the numpy<2 that it needs" if also else ""
     hints = [require(case, change.distribution, f"<{change.version}", title, *also)]

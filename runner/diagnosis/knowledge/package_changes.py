@@ -62,9 +62,15 @@ byte_bounds -
 ComplexWarning -
 VisibleDeprecationWarning -
 RankWarning -
+numpy 2 numpy
+math math of Python
 numpy 2.4 numpy
 in1d isin
 trapz trapezoid
+numpy 2.5 numpy
+row_stack vstack
+numpy 2.4 numpy.linalg
+linalg numpy.linalg itself
 numpy 1.23 numpy
 asscalar x.item()
 numpy 1.24 numpy
@@ -96,6 +102,8 @@ tril numpy.tril
 triu numpy.triu
 scipy 1.17 scipy.special
 sph_harm sph_harm_y(n,m,polar,azimuth)
+scipy 1.9 scipy.stats
+itemfreq numpy.unique(...,return_counts=True)
 scipy 1.12 scipy.stats
 binom_test binomtest(...).pvalue
 scipy 1.15 scipy.misc
@@ -105,6 +113,7 @@ ascent scipy.datasets.ascent
 face scipy.datasets.face
 electrocardiogram scipy.datasets.electrocardiogram
 scipy 1.3 scipy.misc
+toimage PIL.Image.fromarray
 comb scipy.special.comb
 factorial scipy.special.factorial
 logsumexp scipy.special.logsumexp
@@ -137,6 +146,8 @@ Int64Index Index
 Float64Index Index(...,dtype=float)
 datetime datetime.datetime
 np numpy itself
+pandas 3 pandas
+value_counts pd.Series(x).value_counts()
 pandas 0.25 pandas
 Panel xarray, or a DataFrame with a MultiIndex
 TimeGrouper Grouper(freq=...)
@@ -154,6 +165,7 @@ StringIO io.StringIO
 networkx 3.4 networkx
 random_tree random_labeled_tree
 networkx 3 networkx
+adj_matrix adjacency_matrix
 from_numpy_matrix from_numpy_array
 to_numpy_matrix to_numpy_array (whose * is by element, @ the product of matrices)
 from_scipy_sparse_matrix from_scipy_sparse_array
@@ -170,6 +182,21 @@ connected_component_subgraphs [G.subgraph(c) for c in connected_components(G)]
 scikit-learn 1.2 sklearn.metrics
 plot_confusion_matrix ConfusionMatrixDisplay.from_estimator(...)
 plot_roc_curve RocCurveDisplay.from_estimator(...)
+scikit-learn 1.3 sklearn.utils.metaestimators
+if_delegate_has_method available_if
+scikit-learn 0.21 sklearn.linear_model
+RandomizedLasso -
+RandomizedLogisticRegression -
+scikit-learn 0.22 sklearn.datasets
+fetch_mldata fetch_openml(...)
+scikit-learn 0.20 sklearn.decomposition
+RandomizedPCA PCA
+scikit-learn 0.20 sklearn.mixture
+GMM GaussianMixture
+scikit-learn 0.20 sklearn.gaussian_process
+GaussianProcess GaussianProcessRegressor
+seaborn 0.12 seaborn
+factorplot catplot
 scikit-learn 1.2 *
 get_feature_names get_feature_names_out
 scikit-learn 0.23 sklearn.externals
@@ -195,6 +222,54 @@ add_star nx.add_star(graph,nodes)
 selfloop_edges nx.selfloop_edges(graph)
 jax 0.6 jax
 tree_map jax.tree.map
+jax 0.3.16 jax
+tree_multimap jax.tree.map
+jax 0.3.16 jax.tree_util
+tree_multimap tree_map
+jax 0.3.16 jax.experimental
+stax jax.example_libraries.stax
+optimizers jax.example_libraries.optimizers
+jax 0.2.7 jax.experimental
+optix optax, a package of its own
+jax 0.3.2 jax.ops
+index x.at[...]
+index_update x.at[...].set(y)
+index_add x.at[...].add(y)
+index_mul x.at[...].multiply(y)
+index_min x.at[...].min(y)
+index_max x.at[...].max(y)
+jax 0.4.36 jax.random
+shuffle permutation
+jax 0.9 jax.lib
+xla_bridge jax.extend.backend
+arviz 1 arviz
+extract_dataset extract
+hpd hdi
+waic loo
+from_pymc3 -
+plot_hpd -
+plot_hdi -
+plot_joint -
+plot_kde plot_dist
+plot_posterior plot_dist
+emcee 3 emcee
+MHSampler -
+plotly 7 plotly.graph_objects
+Scattermapbox Scattermap
+scikit-image 0.19 skimage.draw
+circle disk((row,column),radius)
+pymc 3 pymc
+MCMC pm.sample() within a pm.Model(): PyMC 2 was another library
+MAP pm.find_MAP() within a pm.Model(): PyMC 2 was another library
+deterministic pm.Deterministic(...) within a pm.Model(): PyMC 2 was another library
+stochastic a distribution within a pm.Model(): PyMC 2 was another library
+observed a distribution with observed=: PyMC 2 was another library
+potential pm.Potential(...) within a pm.Model(): PyMC 2 was another library
+pymc 4 pymc
+traceplot arviz.plot_trace
+trace_to_dataframe arviz.extract(...).to_dataframe()
+sample_ppc sample_posterior_predictive
+fast_sample_posterior_predictive sample_posterior_predictive
 statsmodels 0.13 statsmodels.tsa.api
 ARMA ARIMA(y,order=(p,0,q))
 AR AutoReg(y,lags)
@@ -287,22 +362,38 @@ pymc 4 [A-Z]\w+ sd sigma
 geopandas 1.0 sjoin op predicate
 """
 
-# Of these the whole module went.
+# `DISTRIBUTION VERSION MODULE`, of modules that went as a whole, and what stands in for each.
+# setuptools' distutils stands in front of Python's own, before 3.12 too.
+_MODULES = """
+setuptools 82 pkg_resources importlib.metadata, importlib.resources
+setuptools 74 distutils.msvccompiler distutils.ccompiler
+scikit-learn 0.23 sklearn.externals joblib
+scikit-learn 0.20 sklearn.cross_validation sklearn.model_selection
+scikit-learn 0.20 sklearn.grid_search sklearn.model_selection
+scikit-learn 0.20 sklearn.learning_curve sklearn.model_selection
+scikit-learn 0.24 sklearn.datasets.samples_generator sklearn.datasets
+scikit-learn 0.24 sklearn.utils.testing sklearn.utils._testing
+matplotlib 2.2 matplotlib.finance the package mplfinance
+torch 2 torch._six the standard library
+pandas 2 pandas.util.testing pandas.testing
+pandas 0.24 pandas.tools.plotting pandas.plotting
+plotly 4 plotly.plotly chart_studio.plotly
+scipy 0.19 scipy.weave the package numba, or Cython
+jax 0.4.17 jax.abstract_arrays jax.core
+jax 0.2.21 jax.api jax
+jax 0.4.25 jax.config jax
+jax 0.3.16 jax.experimental.optimizers jax.example_libraries.optimizers
+jax 0.3.16 jax.experimental.stax jax.example_libraries.stax
+jax 0.4.24 jax.linear_util jax.extend.linear_util
+mesa 3.1 mesa.time agents.shuffle_do("step")
+mesa 3 mesa.visualization.modules
+mesa 3 mesa.visualization.ModularVisualization
+"""
 GONE_MODULES = {
-    "pkg_resources": PackageChange("setuptools", "82", "importlib.metadata, importlib.resources"),
-    # Its distutils stands in front of Python's own, before 3.12 too.
-    "distutils.msvccompiler": PackageChange("setuptools", "74", "distutils.ccompiler"),
-    "sklearn.externals": PackageChange("scikit-learn", "0.23", "joblib"),
-    "matplotlib.finance": PackageChange("matplotlib", "2.2", "the package mplfinance"),
-    "torch._six": PackageChange("torch", "2", "the standard library"),
-    "pandas.util.testing": PackageChange("pandas", "2", "pandas.testing"),
-    "sklearn.cross_validation": PackageChange("scikit-learn", "0.20", "sklearn.model_selection"),
-    "sklearn.grid_search": PackageChange("scikit-learn", "0.20", "sklearn.model_selection"),
-    "sklearn.utils.testing": PackageChange("scikit-learn", "0.24", "sklearn.utils._testing"),
-    "jax.config": PackageChange("jax", "0.4.25", "jax"),
-    "mesa.time": PackageChange("mesa", "3.1", 'agents.shuffle_do("step")'),
-    "mesa.visualization.modules": PackageChange("mesa", "3"),
-    "mesa.visualization.ModularVisualization": PackageChange("mesa", "3"),
+    module: PackageChange(distribution, version, instead or None)
+    for distribution, version, module, instead in (
+        [*line.split(" ", 3), ""][:4] for line in _MODULES.strip().splitlines()
+    )
 }
 _BUILTINS = ("float", "int", "object", "complex", "str")
 
