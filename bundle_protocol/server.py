@@ -307,7 +307,9 @@ class Session:
 
     def _with_notes(self, result: str) -> str:
         notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
-        return f"{result}{notes}}}"
+        read = list(self._folder.outside.read) if self._folder is not None else []
+        paths = f',"read_files":{to_json(read)}' if read else ""
+        return f"{result}{notes}{paths}}}"
 
     def _inputs(self, params: dict[str, object]) -> Inputs | None:
         """Taken before the fork: one that dies early must not leave them to the next task."""

@@ -21,6 +21,8 @@ BUNDLE = "bundle.tar.gz"
 PYLOCK = "pylock.toml"
 SCHEMA = "modelops-runner/run/1"
 
+_SHOWN = 3
+
 STORY = (RUN, BUNDLE, PYLOCK)
 """The files in a study's folder that are of no task."""
 
@@ -171,6 +173,25 @@ def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
         return read_json(folder / part_name(RUN, shard), RunFile)
     except (OSError, DamagedError):
         return None
+
+
+def unfinished(folder: Path) -> str:
+    """Say which runs in a folder have not come to their end, or have not begun; empty: none."""
+    accounts = parts(folder, RUN)
+    begun = [name for name, shard in accounts.items() if _is_unfinished(read_run(folder, shard))]
+    shards = [shard for shard in accounts.values() if shard is not None]
+    missing = [
+        {*range(1, count + 1)} - {shard.number for shard in shards if shard.count == count}
+        for count in {shard.count for shard in shards}
+    ]
+    if all(missing) and None not in accounts.values():
+        fewest = min(missing, key=len, default=set[int]())
+        begun += [f"no shard {number}" for number in sorted(fewest)[:_SHOWN]]
+    return ", ".join(begun[:_SHOWN])
+
+
+def _is_unfinished(run: RunFile | None) -> bool:
+    return run is not None and run.finished_at is None
 
 
 def account_before(folder: Path, shard: Shard | None, digest: str) -> RunFile | None:

@@ -263,7 +263,7 @@ class ManyTasks:
             if self._output is not None and totals.left:
                 record = self._new_record(case, bundle, display)
                 with reported(case):
-                    kept = recorded_study(record, case, bundle, settings, totals.skipped)
+                    kept = recorded_study(record, case, bundle, settings, totals)
                     settings = await stack.enter_async_context(kept)
             runner = Runner.of(
                 settings, record=self._command.record, on_event=self._listener(display)
