@@ -249,8 +249,9 @@ class ManyTasks:
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
                 )
-            for note in lone_seed(self._command):
-                display.say(note)
+            for note in (*lone_seed(self._command), plan.note):
+                if note is not None:
+                    display.say(note)
             if totals.skipped:
                 display.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := self.failed_before:

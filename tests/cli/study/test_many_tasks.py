@@ -283,6 +283,12 @@ def test_each_line_says_how_many_threads_its_task_had(run: Run, tmp_path: Path) 
         assert ("2 skipped" in done.stderr) == skipped
 
 
+def test_tasks_that_are_called_as_one_before_are_told(run: Run) -> None:
+    tasks = [{"seed": 1}, {"seed": 2}, {"seed": 1, "id": "b"}, {"seed": 1, "params": {"b": 1}}]
+    assert "note: 1 task is called as one before is" in run(tasks).stderr
+    assert "called as one before" not in run(tasks[1:]).stderr
+
+
 @pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
 def test_the_isolation_asked_for_is_the_one_that_tasks_have(
     isolation: str, run: Run, tmp_path: Path
