@@ -94,7 +94,7 @@ class Executed(Struct, frozen=True):
     def bounded(self) -> "Executed":
         """The same with its notes harmless to print, and no more of them than may be."""
         notes = (one_line(printable(note), MAX_NOTE_CHARACTERS) for note in self.notes[:MAX_NOTES])
-        paths = (one for one in self.read_files[:MAX_READ_FILES] if printable(one) == one)
+        paths = filter(str.isprintable, self.read_files[:MAX_READ_FILES])
         return msgspec.structs.replace(
             self,
             notes=tuple(filter(None, notes)),
