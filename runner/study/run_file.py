@@ -14,6 +14,7 @@ from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.interpreter.model import Interpreter
 from runner.settings import Isolation, Settings
 from runner.stored_files import DamagedError, read_json
+from runner.study.lines import FILE
 from runner.study.shards import Shard, part_name, parts
 
 RUN = "run.json"
@@ -178,16 +179,18 @@ def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
 def unfinished(folder: Path) -> str:
     """Say which runs in a folder have not come to their end, or have not begun; empty: none."""
     accounts = parts(folder, RUN)
-    begun = [name for name, shard in accounts.items() if _is_unfinished(read_run(folder, shard))]
-    shards = [shard for shard in accounts.values() if shard is not None]
+    left = [name for name, shard in accounts.items() if _is_unfinished(read_run(folder, shard))]
+    # A shard that has nothing to do has no account.
+    begun = parts(folder, FILE).values()
+    shards = [shard for shard in begun if shard is not None]
     missing = [
         {*range(1, count + 1)} - {shard.number for shard in shards if shard.count == count}
         for count in {shard.count for shard in shards}
     ]
-    if all(missing) and None not in accounts.values():
+    if all(missing) and None not in begun:
         fewest = min(missing, key=len, default=set[int]())
-        begun += [f"no shard {number}" for number in sorted(fewest)[:_SHOWN]]
-    return ", ".join(begun[:_SHOWN])
+        left += [f"no shard {number}" for number in sorted(fewest)[:_SHOWN]]
+    return ", ".join(left[:_SHOWN])
 
 
 def _is_unfinished(run: RunFile | None) -> bool:

@@ -362,6 +362,7 @@ def account(folder: Path, name: str, finished_at: str | None) -> None:
         ({"run.1-of-2.json": "2026", "run.2-of-2.json": "2026"}, None),
         ({"run.1-of-2.json": "2026", "run.2-of-2.json": None}, "run.2-of-2.json"),
         ({"run.1-of-3.json": "2026"}, "no shard 2, no shard 3"),
+        ({"run.1-of-2.json": "2026", "run.2-of-2.json": "nothing to do"}, None),
         ({"run.1-of-2.json": "2026", "run.2-of-2.json": "2026", "run.1-of-3.json": "2026"}, None),
         ({"run.json": "2026", "run.1-of-2.json": "2026"}, None),
     ],
@@ -371,8 +372,14 @@ def test_a_study_that_has_not_come_to_its_end_is_told(
     left: str | None,
 ) -> None:  # fmt: skip
     study.task(0)
+    line = (study.folder / "results.jsonl").read_bytes()
+    if "run.json" not in accounts:
+        (study.folder / "results.jsonl").unlink()
     for name, finished_at in accounts.items():
-        account(study.folder, name, finished_at)
+        if finished_at != "nothing to do":
+            account(study.folder, name, finished_at)
+        results = name.replace("run", "results").replace("json", "jsonl")
+        (study.folder / results).write_bytes(line)
     assert main(["table", str(study.folder)]) == 0
     said = capfd.readouterr().err
     expected = f"note: the study has not come to its end ({left}): its other tasks have no row."
