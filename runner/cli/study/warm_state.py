@@ -21,7 +21,7 @@ from runner.task import Task
 _LEAST_SECONDS = 1.0
 _MOST_CHARACTERS = 60
 _SHARE = 0.05
-"""Of a run's time, it may take so much to run a task again."""
+"""How much of a run's time it may take to run a task again."""
 
 
 class WarmState:
@@ -31,7 +31,7 @@ class WarmState:
         self._processes = set[int | None]()
         self._last: tuple[int, Task, DoneLine] | None = None
         self.notes: list[str] = []
-        """What there is to say of it."""
+        """The note of a task that gives others."""
 
     def done(self, index: int, task: Task, line: DoneLine) -> None:
         """A task has been done."""
