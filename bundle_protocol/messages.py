@@ -53,6 +53,9 @@ MAX_NOTES = 20
 
 MAX_NOTE_CHARACTERS = 300
 
+MAX_READ_FILES = 20
+"""How many of the files that a task has read outside of its folder a result names."""
+
 INLINE_BYTES = 16 * 1024
 """A value up to this long travels inside its message, a longer one beside it: there a memfd costs
 less than base64 does."""

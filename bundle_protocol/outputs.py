@@ -213,15 +213,24 @@ def _checked(returned: object, note: Callable[[str], None]) -> dict[str, Buffer]
 
 
 def _as_dict(returned: object) -> dict[Any, object] | None:
-    if isinstance(returned, dict):
-        return returned
-    if not isinstance(returned, Mapping):
+    if not isinstance(returned, (dict, Mapping)):
         return None
+    outputs: dict[Any, object] = {}
+    twice = None
     try:
-        return {name: returned[name] for name in returned}
+        is_dict = isinstance(returned, dict)
+        for name, value in returned.items() if is_dict else ((n, returned[n]) for n in returned):
+            # A class of its own may compare names in another way.
+            plain = str.__str__(name) if isinstance(name, str) else name
+            twice = plain if plain in outputs else twice
+            outputs[plain] = value
     except Exception as error:  # Of the bundle's own code.
         problem = f"the mapping that the wire function returned cannot be read: {summarize(error)}"
         raise _invalid(returned, problem) from error
+    if twice is not None:
+        name = clip(safe_repr(twice), _MAX_NAME)
+        raise _invalid(returned, f"the wire function returned two outputs with the name {name}")
+    return outputs
 
 
 def _invalid(

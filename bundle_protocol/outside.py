@@ -17,6 +17,7 @@ from contextlib import suppress
 from bundle_protocol.databases import tell_opened
 from bundle_protocol.entropy import is_installed, is_standard_library
 from bundle_protocol.linked_files import own_copy, writes
+from bundle_protocol.messages import MAX_READ_FILES
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.started_scripts import StartedScripts
@@ -34,6 +35,7 @@ _ENVIRONMENT = os.path.join(sys.prefix, "")
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _READERS = ("numpy", "pandas", "h5py")
 _READ_BY_NOBODY = frozenset("ax")
+_SYSTEM = "/dev/", "/etc/", "/proc/", "/sys/", "/usr/"
 _LOCKS = ".lock", ".lck", ".pid"
 _SOURCES = "urandom", "getrandom"
 _DEVICES = "/dev/urandom", "/dev/random", "/proc/sys/kernel/random/uuid"
@@ -69,6 +71,9 @@ class Outside:
         self._folder = ""
         self._inside = os.path.join(os.getcwd(), "")
         self._own = b"", ""
+        self.read: dict[str, None] = {}
+        """The files out there that the import and the task have read, and not changed."""
+        self._read_by_import: dict[str, None] = {}
         self._written: dict[str, bool] = {}
         """The files that the task has written to, and whether it found there what others wrote."""
         self._turns = Turns(note)
@@ -99,6 +104,7 @@ class Outside:
         self._still_writing = StillWriting()
         self._since = self._now()  # What the import has written is no other task's.
         self._of_import = len(self._words)
+        self._read_by_import = self.read
 
     def begin(self, folder: str, params: dict[str, object]) -> None:
         """A task begins, which works in a folder."""
@@ -111,6 +117,7 @@ class Outside:
             self._folder, self._inside = folder, folder + os.sep
             self._own = os.fsencode(folder), "the path of the task's folder"
         self._words[self._of_import :] = (self._own,)
+        self.read = self._read_by_import.copy()
         self._written.clear()
         self._turns.begin()
 
@@ -228,7 +235,20 @@ class Outside:
             self.asked(path, b"", frame)
         elif not path.startswith((self._inside, "/proc/")):
             writes = file.writable()
-            self._used(path, os.stat(file.fileno()), frame, reads=not writes, writes=writes)
+            state = os.stat(file.fileno())
+            if not writes and stat.S_ISREG(state.st_mode):
+                self._is_read(path, state.st_mtime_ns, frame)
+            self._used(path, state, frame, reads=not writes, writes=writes)
+
+    def _is_read(self, path: str, modified: int, frame: FrameType | None) -> None:
+        """A file is read: whoever changes it gets other results of the same task."""
+        own = path.startswith((self._bundle, *_SYSTEM)) or "/." in path or _is_installed(path)
+        if own or path in self.read or len(self.read) >= MAX_READ_FILES:
+            return
+        # What the task itself has made is another one each time.
+        is_older = self._loading or modified < self._began - _TICK_NS
+        if is_older and path.isprintable() and self._is_asked(frame):
+            self.read[path] = None
 
     def _used(
         self,

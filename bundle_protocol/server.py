@@ -306,8 +306,8 @@ class Session:
         self.send(answer)
 
     def _with_notes(self, result: str) -> str:
-        notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
-        return f"{result}{notes}}}"
+        read = [] if self._folder is None else list(self._folder.outside.read)
+        return json_rpc.ended(result, {"notes": self._notes, "read_files": read})
 
     def _inputs(self, params: dict[str, object]) -> Inputs | None:
         """Taken before the fork: one that dies early must not leave them to the next task."""

@@ -29,11 +29,12 @@ _LANGUAGES = (
     (r"python[0-9.]*", ("-c",), _PYTHON_DRAWS, "(?i)seed|random_?state"),
     (r"Rscript|R", ("-e",), _R_DRAWS, r"set\.seed"),
     (r"julia", ("-e", "-E"), r"(?<![\w.])rand[n]?\(", "(?i)seed|Xoshiro|MersenneTwister"),
-    (r"(?:ba|k|z)sh", ("-c", "-lc"), r"\$\{?S?RANDOM\b", r"\bRANDOM="),
+    (r"(?:ba|k|z)sh", ("-c", "-lc"), r"\$\{?S?RANDOM\b|/dev/u?random\b", r"\bRANDOM="),
 )
 _MOST_CHARACTERS = 1 << 20
 _STARTING = {"system": None, "posix_spawn": 0, "posix_spawnp": 0, "_spawnvef": 1}
 """Where the program is among the arguments; the last one is what os.spawnv and its kin call."""
+_DEVICES = "/dev/urandom", "/dev/random"
 _OF_SHELL = frozenset(";|&<>()")
 
 
@@ -94,6 +95,11 @@ class StartedScripts:
         with standard_library():
             import re
         name = os.path.basename(words[0]) if words else ""
+        if any(word.endswith(_DEVICES) for word in words):  # head -c 4 /dev/urandom, dd if=...
+            self._note(
+                f"{name}, which the task runs, reads the system's entropy: its numbers do not"
+                " follow from the task's seed. Draw them of that"
+            )
         for language, inline, draws, seeds in _LANGUAGES:
             if re.fullmatch(language, name):
                 place, text = _script(words[1:], inline, folder)

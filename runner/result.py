@@ -53,6 +53,8 @@ class Result(Mapping[str, bytes]):
         on; ``None`` where ``OMP_NUM_THREADS`` is not a number.
     :param files: the files that the task has left in its working folder.
     :param notes: what a reader of the result should know, each on one line that is safe to print.
+    :param read_files: the files that the task, or the bundle's import, has read outside of the
+        bundle and of its working folder, as far as that was noticed.
     """
 
     __slots__ = (
@@ -64,6 +66,7 @@ class Result(Mapping[str, bytes]):
         "isolation",
         "isolation_note",
         "notes",
+        "read_files",
         "threads",
         "timings",
         "worker",
@@ -82,6 +85,7 @@ class Result(Mapping[str, bytes]):
         notes: tuple[str, ...] = (),
         threads: int | None = None,
         files: LeftFiles = NO_FILES,
+        read_files: tuple[str, ...] = (),
     ) -> None:
         self._values = outputs
         self.bundle = bundle
@@ -94,6 +98,7 @@ class Result(Mapping[str, bytes]):
         self.notes = notes
         self.threads = threads
         self.files = files
+        self.read_files = read_files
 
     @classmethod
     def of(
@@ -127,6 +132,7 @@ class Result(Mapping[str, bytes]):
             executed.notes,
             threads,
             NO_FILES if files is None else files,
+            executed.read_files,
         )
 
     def __getitem__(self, name: str) -> bytes:

@@ -118,6 +118,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
         "result": {
             "outputs": [OUTPUT, {"name": "f", "size": 9, "crc32": 0, "file": "a"}],
             "wall_seconds": 0.1, "cpu_seconds": 0.1, "max_rss_bytes": 9, "pid": 7, "notes": ["n"],
+            "read_files": ["/f"],
         },
     },
     "failed": {

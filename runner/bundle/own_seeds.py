@@ -1,18 +1,15 @@
 """Finds numbers in the bundle's source that are others each time, and that no seed reaches.
 
 The runner seeds what has no seed from the task's. With ``numpy.random.seed(int(time.time()))`` it
-has one: results differ from run to run, and nothing else tells. So they do where threads share one,
-where a number is that of a UUID, and where DuckDB draws it.
+has one: results differ from run to run, and nothing else tells. So they do where a number is that
+of a UUID, and where DuckDB draws it, or the system, asked in a way that nothing notices.
 """
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
-from runner.bundle.excluded_code import imported_files
-from runner.bundle.shared_draws import WORDS, shared_draws
-from runner.bundle.source import dotted, parsed, read_code
+from runner.bundle.source import dotted
 from runner.diagnosis.report.text import one_line, printable
 
 _SEEDING = (
@@ -32,11 +29,13 @@ _ANOTHER = {
     r"(?:uuid\.)?": ("uuid1", "uuid4"),
 }
 """The functions that give something else each time, by what may stand before them. The system's
-entropy is not among them: that is noticed as it is drawn."""
+entropy is not among them: that is noticed as it is drawn, by most ways."""
 
 _SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{re.escape(_KEY)}")
 _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
 _ANOTHERS = [f"{name}(" for each in _ANOTHER.values() for name in each]
+_DEVICES = "/dev/urandom", "/dev/random"
+_OF_C = "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform"
 _UUID = re.compile(r"(?:uuid\.)?uuid[14]")
 _OF_UUID = "int", "fields", "time_low", "bytes", "bytes_le"
 """The attributes by which a UUID is a number, and no name."""
@@ -45,64 +44,65 @@ _UUIDS = "uuid1(", "uuid4("
 _DUCKDB_DRAWS = re.compile(r"\b(?:random\(\s*\)|using\s+sample\b|tablesample\b)", re.IGNORECASE)
 _IS_SQL = re.compile(r"^\s*(?:select|create|insert|update|with|from)\b", re.IGNORECASE)
 _DUCKDB_SEEDS = re.compile(r"\bsetseed\(|\brepeatable\s*\(", re.IGNORECASE)
-_SHOWN = 3
-_MOST_FILES = 1000
 _MOST_CHARACTERS = 80
 
 
-def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> tuple[str, ...]:
-    """Return a note for each such place in what the bundle's functions import."""
-    source = [name for name in files if name.endswith(".py")][:_MOST_FILES]
-    places = {name: found for name in source if (found := list(_places(folder / name)))}
-    if not places:
-        return ()
-    imported = {name for name, _ in imported_files(folder, functions)}
-    return tuple(
-        f"{printable(name)}:{line} {what}"
-        for name, found in places.items()
-        if name in imported
-        for line, what in found
-    )[:_SHOWN]
+def may_seed(text: str) -> bool:
+    """Tell whether source has the words of what :func:`own_seeds` finds."""
+    words = (*_SEEDING, _KEY)
+    return any(word in text for word in words) and any(call in text for call in _ANOTHERS)
 
 
-def _places(file: Path) -> Iterator[tuple[int, str]]:
-    """Each such line, with the rest of its note."""
-    text = read_code(file) or ""
-    # To parse takes a hundred times as long as to look for the words.
-    seeds = any(word in text for word in (*_SEEDING, _KEY)) and any(
-        call in text for call in _ANOTHERS
-    )
-    draws = any(word in text for word in WORDS)
-    uuids = any(word in text for word in _UUIDS)
-    queries = "duckdb" in text and bool(_DUCKDB_DRAWS.search(text))
-    queries = queries and not _DUCKDB_SEEDS.search(text)
-    if not (seeds or draws or uuids or queries) or (source := parsed(text)) is None:
-        return
-    seeded = list(_seeds(source.tree)) if seeds else []
-    for line, call in seeded:
+def own_seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The calls that seed with what is another each time, each with its line."""
+    names = _names_of_another(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _SEEDED.fullmatch(dotted(node.func)):
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if any(_is_another(value, names) for value in values):
+                call = printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+                yield (
+                    node.lineno,
+                    f"seeds random numbers with what is another each time ({call}): results do not"
+                    " follow from the task's seed. Seed them with that",
+                )
+
+
+def may_ask_the_system(text: str) -> bool:
+    """Tell whether source has the words of what :func:`system_draws` finds."""
+    return "os.open(" in text or ("ctypes" in text and any(name in text for name in _OF_C))
+
+
+def system_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The calls that ask the system for random bytes where that is not noticed as they are made."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        module, _, name = dotted(node.func).rpartition(".")
+        opened = {one.value for one in node.args[:1] if isinstance(one, ast.Constant)}
+        is_device = module == "os" and name == "open" and not opened.isdisjoint(_DEVICES)
+        is_c = isinstance(node.func, ast.Attribute) and module != "os" and name in _OF_C
+        if is_device or is_c:
+            call = printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+            yield (
+                node.lineno,
+                f"draws from the system's entropy ({call}): its numbers do not follow from the"
+                " task's seed. Draw them of that",
+            )
+
+
+def may_number_uuids(text: str) -> bool:
+    """Tell whether source has the words of what :func:`numbers_of_uuids` finds."""
+    return any(word in text for word in _UUIDS)
+
+
+def numbers_of_uuids(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The places that make a number of a random UUID, each with its line."""
+    for line, number in _numbers_of_uuids(tree):
         yield (
             line,
-            f"seeds random numbers with what is another each time ({call}): results do not follow"
-            " from the task's seed. Seed them with that",
-        )
-    for line, call in shared_draws(source.tree) if draws else ():
-        yield (
-            line,
-            f"draws in several threads from one generator ({call}): which has which numbers is"
-            " another each time. Make one for each call, default_rng([seed, number])",
-        )
-    numbers = dict(_numbers_of_uuids(source.tree)) if uuids else {}
-    for line in sorted(numbers.keys() - dict(seeded)):
-        yield (
-            line,
-            f"takes a number of a UUID ({numbers[line]}), which is another one each time: what"
-            " depends on it does not follow from the task's seed. Draw it of that",
-        )
-    for line in _drawing_queries(source.tree) if queries else ():
-        yield (
-            line,
-            "has DuckDB draw random numbers, which do not follow from the task's seed. Seed them"
-            " with that: SELECT setseed(0.5), with SET threads = 1",
+            f"takes a number of a UUID ({number}), which is another one each time: what depends on"
+            " it does not follow from the task's seed. Draw it of that",
         )
 
 
@@ -131,22 +131,24 @@ def _is_uuid(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and _UUID.fullmatch(dotted(node.func)) is not None
 
 
-def _drawing_queries(tree: ast.Module) -> Iterator[int]:
+def may_query(text: str) -> bool:
+    """Tell whether source has the words of what :func:`drawing_queries` finds."""
+    draws = "duckdb" in text and _DUCKDB_DRAWS.search(text) is not None
+    return draws and not _DUCKDB_SEEDS.search(text)
+
+
+def drawing_queries(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The lines of texts that have DuckDB draw."""
     for node in ast.walk(tree):
         text = getattr(node, "value", None)
-        if isinstance(node, ast.Constant) and isinstance(text, str):
-            yield from [node.lineno] if _IS_SQL.match(text) and _DUCKDB_DRAWS.search(text) else []
-
-
-def _seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The calls that seed so, each with its line."""
-    names = _names_of_another(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _SEEDED.fullmatch(dotted(node.func)):
-            values = [*node.args, *(keyword.value for keyword in node.keywords)]
-            if any(_is_another(value, names) for value in values):
-                yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+        if not isinstance(node, ast.Constant) or not isinstance(text, str):
+            continue
+        if _IS_SQL.match(text) and _DUCKDB_DRAWS.search(text):
+            yield (
+                node.lineno,
+                "has DuckDB draw random numbers, which do not follow from the task's seed. Seed"
+                " them with that: SELECT setseed(0.5), with SET threads = 1",
+            )
 
 
 def _names_of_another(tree: ast.AST) -> set[str]:

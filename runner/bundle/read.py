@@ -19,7 +19,6 @@ from runner.bundle.folder import exec_command, folder_of
 from runner.bundle.incomplete_files import cut_off_notes, lfs_note, lfs_pointers
 from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
-from runner.bundle.own_seeds import own_seeds
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject, read_toml
 from runner.bundle.requirements import (
@@ -28,6 +27,7 @@ from runner.bundle.requirements import (
     optional_dependencies,
     requirement_lines,
 )
+from runner.bundle.source_notes import source_notes
 from runner.bundle.wire_source import find_wire, is_of_modelops
 from runner.diagnosis.report.model import Hint
 
@@ -86,7 +86,7 @@ def read_bundle(
             *outside_notes,
             *lfs_note(pointers),
             *cut_off_notes(folder, files),
-            *own_seeds(folder, wire.specs, files),
+            *source_notes(folder, wire.specs, files),
         ),
         requirements_from=declared.requirements_from,
         dependencies=declared.dependencies,

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 
 from runner.bundle.source import dotted
 
-WORDS = ("ThreadPool", "Thread(")
+_WORDS = "ThreadPool", "Thread(", "Parallel(", "n_jobs"
 
 _POOL = re.compile(r"(?:.*\.)?ThreadPool(?:Executor)?")
+_JOBLIB = re.compile(r"(?:joblib\.)?Parallel")
+_BY_THREADS = {"backend": "threading", "prefer": "threads", "require": "sharedmem"}
+_COUNTS = "max_workers", "n_jobs", "processes"
 _OF_ALL = ("map", "starmap", "imap", "imap_unordered", "map_async", "starmap_async")
 _OF_ONE = ("submit", "apply_async")
 _WAITING = ("join", "result", "get", "wait")
@@ -24,6 +27,11 @@ _DRAWING = (
 _GLOBAL = re.compile(rf"(?:(?:np|numpy)\.)?random\.{_DRAWING}")
 _METHOD = re.compile(rf"(\w+)\.{_DRAWING}")
 _MAKES = re.compile(r"(?:.*\.)?(?:default_rng|RandomState|Random|Generator)")
+
+
+def may_share_draws(text: str) -> bool:
+    """Tell whether source has the words of what :func:`shared_draws` finds."""
+    return any(word in text for word in _WORDS)
 
 
 def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -50,13 +58,41 @@ def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
             elif (method and method[1] in generators) or (
                 _GLOBAL.fullmatch(called) and called.partition(".")[0] not in arguments
             ):
-                yield node.lineno, called
+                yield (
+                    node.lineno,
+                    f"draws in several threads from one generator ({called}): which has which"
+                    " numbers is another each time. Make one for each call,"
+                    " default_rng([seed, number])",
+                )
+    yield from _shared_samplers(tree)
+
+
+def _shared_samplers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The studies of optuna whose trials run in threads, and ask one sampler."""
+    modules = {
+        name.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in node.names
+    } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    for node in _calls(tree) if "optuna" in modules else ():
+        jobs = [one.value for one in node.keywords if one.arg == "n_jobs"]
+        if jobs and dotted(node.func).endswith(".optimize") and not _is_one(jobs[0]):
+            yield (
+                node.lineno,
+                f"has optuna's trials run in threads (n_jobs={ast.unparse(jobs[0])}): which of them"
+                " has which numbers, and knows of which others, is another each time. Leave n_jobs"
+                " out, and run several tasks",
+            )
 
 
 def _run_by_threads(tree: ast.Module) -> Iterator[ast.expr]:
     """The functions that several threads run at the same time."""
-    pools = _names_of(tree, _POOL)
+    pools, parallels = _names_of(tree, _POOL), _names_of(tree, _JOBLIB)
     for node in _calls(tree):
+        if dotted(node.func) in parallels or _is_made(node.func, _JOBLIB):
+            delayed = (one for top in node.args for one in _calls(top))
+            yield from (each for one in delayed if _is_delayed(one) for each in one.args[:1])
         if isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ALL:
             of = node.func.value
             if dotted(of) in pools or _is_made(of, _POOL):
@@ -96,10 +132,23 @@ def _is_made(value: ast.expr, maker: re.Pattern[str]) -> bool:
     """Tell whether it is what a function makes, and no pool of one thread."""
     if not isinstance(value, ast.Call) or not maker.fullmatch(dotted(value.func)):
         return False
-    given = [*value.args[:1], *(one.value for one in value.keywords if one.arg == "max_workers")]
-    return maker is not _POOL or not any(
-        isinstance(one, ast.Constant) and one.value == 1 for one in given
-    )
+    options = {one.arg: one.value for one in value.keywords}
+    given = [*value.args[:1], *(options[name] for name in _COUNTS if name in options)]
+    if maker is _JOBLIB and not any(
+        isinstance(one := options.get(name), ast.Constant) and one.value == threads
+        for name, threads in _BY_THREADS.items()
+    ):
+        return False
+    return maker is _MAKES or not any(map(_is_one, given))
+
+
+def _is_one(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value == 1
+
+
+def _is_delayed(call: ast.Call) -> bool:
+    """Tell whether it is joblib's word for a call that is made later."""
+    return dotted(call.func).rpartition(".")[2] == "delayed"
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:

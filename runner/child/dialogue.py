@@ -256,7 +256,7 @@ class Dialogue:
         :raises Failure: the task failed.
         """
         executed = self._result(Phase.EXECUTE, response, Executed)
-        return executed.bounded() if executed.notes else executed
+        return executed.bounded() if executed.notes or executed.read_files else executed
 
     def task_died(self, ended: Exit, pid: int) -> Failure:
         """The process that the child had forked for the task ended without an answer."""

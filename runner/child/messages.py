@@ -20,6 +20,7 @@ from bundle_protocol.messages import (
     INITIALIZE,
     MAX_NOTE_CHARACTERS,
     MAX_NOTES,
+    MAX_READ_FILES,
     MAX_VALUES,
     SHUTDOWN,
 )
@@ -60,6 +61,9 @@ class Initialized(Struct, frozen=True):
     """Why a child that was to fork for each task cannot."""
 
 
+_MOST_PATH = 4096
+
+
 class ValueRecord(Struct, frozen=True, omit_defaults=True):
     """An input or an output: its bytes are in ``data`` (base64), or travel beside the transport."""
 
@@ -84,11 +88,18 @@ class Executed(Struct, frozen=True):
     pid: _Count | None = None
     notes: tuple[str, ...] = ()
     """Notes for a reader of the result, each on one line."""
+    read_files: tuple[str, ...] = ()
+    """The files outside of the bundle and of its folder that the task has read."""
 
     def bounded(self) -> "Executed":
         """The same with its notes harmless to print, and no more of them than may be."""
         notes = (one_line(printable(note), MAX_NOTE_CHARACTERS) for note in self.notes[:MAX_NOTES])
-        return msgspec.structs.replace(self, notes=tuple(filter(None, notes)))
+        paths = filter(str.isprintable, self.read_files[:MAX_READ_FILES])
+        return msgspec.structs.replace(
+            self,
+            notes=tuple(filter(None, notes)),
+            read_files=tuple(one for one in paths if len(one) <= _MOST_PATH),
+        )
 
 
 class Ended(Struct, frozen=True):

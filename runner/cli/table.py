@@ -42,8 +42,8 @@ def run(command: Table) -> tuple[int, str]:
             print(f"written: {printable(command.csv)}", file=sys.stderr)
         else:
             _print(results, command)
-        if results.note is not None:
-            print(f"note: {results.note}", file=sys.stderr)
+        for note in results.notes:
+            print(f"note: {printable(note)}", file=sys.stderr)
     except TableError as error:
         raise UsageError(printable(str(error))) from error
     except OSError as error:
@@ -61,9 +61,9 @@ def _print(results: Results, command: Table) -> None:
     else:
         _show(results, sys.stdout)
         if command.rows is None and results.tabular:
-            one = sorted(results.tabular)[0]
-            print(f"its tables: {', '.join(sorted(results.tabular))}"
-                  f" (--rows {one} has a row for each of their rows)", file=sys.stderr)  # fmt: skip
+            names = [one_line(printable(one), _MOST_CHARACTERS) for one in sorted(results.tabular)]
+            rows = f"--rows {names[0]} has a row for each of their rows"
+            print(f"its tables: {', '.join(names)} ({rows})", file=sys.stderr)
     sys.stdout.flush()
 
 

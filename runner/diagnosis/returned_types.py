@@ -89,6 +89,8 @@ def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     :param returned: the line that returns it, where there is only one.
     :returns: none where nothing is known of the type.
     """
+    if message.startswith("the wire function returned two outputs with the name "):
+        return [Hint("give each output a name of its own")]
     output, whole = _OUTPUT.search(message), _WHOLE.search(message)
     if output is None and whole is None:
         named = re.search(r"(?:^|\W)the name \d{1,20} is an int, not a str", message)

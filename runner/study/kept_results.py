@@ -62,6 +62,7 @@ class KeptResults:
             line.notes,
             line.threads,
             LeftFiles({name: len(data) for name, data in files.items()}, contents=files),
+            line.read_files,
         )
 
 

@@ -177,6 +177,7 @@ class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
     isolation_note: str | None = None
     threads: int | None = None
     notes: tuple[str, ...] = ()
+    read_files: tuple[str, ...] = ()
 
     @property
     def made(self) -> Manifest:
@@ -217,6 +218,7 @@ class TaskLine(Struct, frozen=True, kw_only=True):
     study: Study | None = None
     isolation: Isolation = Isolation.FORK
     threads: int | None = None
+    read_files: tuple[str, ...] = ()
     child: LineChild | None = None
     report: FailedFor | None = None
     single: bool = False

@@ -1,6 +1,7 @@
 """The files of tasks' outputs: what they are called, and where they are."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from runner.result import Result
+from runner.stored_files import open_stored
 
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.
 _MOST_CHARACTERS = 200
@@ -69,3 +71,14 @@ def sha256_of(file: BinaryIO) -> str:
     while data := file.read(_READ_BYTES):
         digest.update(data)
     return digest.hexdigest()
+
+
+def is_as_made(path: Path, made: OutputFile) -> bool:
+    """Tell whether a file has the content that it was written with."""
+    try:
+        with open_stored(path, follow=False) as file:
+            if os.fstat(file.fileno()).st_size != made.size:
+                return False
+            return sha256_of(file) == made.sha256
+    except (OSError, ValueError):  # a name with a NUL in it is a ValueError
+        return False

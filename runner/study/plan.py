@@ -17,6 +17,7 @@ from runner.task import Task
 
 # They wait in memory up to this size, and in an unnamed file from there on.
 _IN_MEMORY_BYTES = 16 << 20
+_MOST_COMPARED = 100_000
 
 
 class GivenTask(Struct, frozen=True):
@@ -59,6 +60,8 @@ class Plan:
         self._shard_of: dict[bytes, int] = {}
         self._places = 0
         self._new_numbers: Iterator[int] = iter(())
+        self._compared = set[str]()
+        self._repeated = 0
         self.total = 0
         self.skipped = 0
         """How many are done already."""
@@ -73,6 +76,9 @@ class Plan:
         :returns: nothing where it is another shard's.
         """
         digest = task_digest(given.task)
+        self._repeated += digest in self._compared
+        if len(self._compared) < _MOST_COMPARED:
+            self._compared.add(digest)
         number, known = earlier.take(digest, self._places)
         self._places += 1
         if not self._is_ours(digest):
@@ -111,8 +117,20 @@ class Plan:
     def begin(self, earlier: Earlier) -> None:
         """All are there."""
         self._shard_of.clear()
+        self._compared.clear()
         self._new_numbers = earlier.new_numbers(self._places, self._shard)
         self._left.seek(0)
+
+    @property
+    def note(self) -> str | None:
+        """Return what there is to say of tasks that are called with the same."""
+        if not self._repeated:
+            return None
+        are = "task is" if self._repeated == 1 else "tasks are"
+        return (
+            f"note: {self._repeated} {are} called as one before is, with its seed: the results are"
+            " the same again, and count twice in a mean. Give each a seed of its own"
+        )
 
     def next(self) -> tuple[int, GivenTask] | None:
         """The number of the next task to run, and the task; ``None`` where there is none."""

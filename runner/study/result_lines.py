@@ -22,7 +22,7 @@ from runner.study.lines import (
     lines_at,
     stored_lines,
 )
-from runner.study.output_files import OutputError, OutputFile, file_name, outputs_folder, sha256_of
+from runner.study.output_files import OutputError, OutputFile, file_name, is_as_made, outputs_folder
 from runner.study.outputs.kept_files import kept_file, remove_files
 from runner.study.outputs.outputs_folder import has_single, refused, remove_outputs, remove_single
 from runner.study.outputs.places import is_folder, remove_anything
@@ -245,7 +245,7 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
 def are_there(folder: Path, number: int | None, known: Known) -> bool:
     """Tell whether the outputs and files of a task that is done are as they were written.
 
-    They are not what they were where a file that one of its parameters names is newer.
+    They are not what they were where a file is newer that it has read, or that a parameter names.
     """
     try:
         line = next(lines_at(folder, [] if known.place is None else [known.place]), None)
@@ -260,26 +260,24 @@ def are_there(folder: Path, number: int | None, known: Known) -> bool:
             made.append((kept_file(outputs, line.outputs, name), file))
     except OutputError:
         return False
-    return all(_is_there(path, file) for path, file in made) and not _is_outdated(line, made)
+    return all(is_as_made(path, file) for path, file in made) and not _is_outdated(line, made)
 
 
 def _is_outdated(line: TaskLine, made: list[tuple[Path, OutputFile]]) -> bool:
-    """Tell whether a file that a parameter names by its whole path is newer than what was made."""
-    values = (line.params or {}).values()
-    named = [Path(one) for one in values if isinstance(one, str) and one.startswith("/")]
+    """Tell whether a file is newer than what was made: one that a parameter names by its whole
+    path, or that the task has read."""
+    values = (*(line.params or {}).values(), *line.read_files)
+    named = {one for one in values if isinstance(one, str) and one.startswith("/")}
+    written = min((path.stat().st_mtime for path, _ in made), default=0.0)
+    return any(_changed(Path(one)) > written for one in named)
+
+
+def _changed(path: Path) -> float:
+    """When a file, or the link in its place, has come to be what it is; 0 where there is none."""
     try:
-        changed = [path.stat().st_mtime for path in named if path.is_file()]
-        written = [path.stat().st_mtime for path, _ in made]
-        return bool(changed and written) and max(changed) > min(written)
+        states = [path.stat(), path.lstat()]
     except (OSError, ValueError):  # gone since, or no path at all
-        return False
-
-
-def _is_there(path: Path, made: OutputFile) -> bool:
-    try:
-        with open_stored(path, follow=False) as file:
-            if os.fstat(file.fileno()).st_size != made.size:
-                return False
-            return sha256_of(file) == made.sha256
-    except (OSError, ValueError):  # a name with a NUL in it is a ValueError
-        return False
+        return 0.0
+    # A copy, an archive's content or a file that was moved here may have an old time of writing.
+    is_file = stat.S_ISREG(states[0].st_mode)
+    return max(max(one.st_mtime, one.st_ctime) for one in states) if is_file else 0.0

@@ -14,12 +14,15 @@ from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.interpreter.model import Interpreter
 from runner.settings import Isolation, Settings
 from runner.stored_files import DamagedError, read_json
+from runner.study.lines import FILE
 from runner.study.shards import Shard, part_name, parts
 
 RUN = "run.json"
 BUNDLE = "bundle.tar.gz"
 PYLOCK = "pylock.toml"
 SCHEMA = "modelops-runner/run/1"
+
+_SHOWN = 3
 
 STORY = (RUN, BUNDLE, PYLOCK)
 """The files in a study's folder that are of no task."""
@@ -171,6 +174,27 @@ def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
         return read_json(folder / part_name(RUN, shard), RunFile)
     except (OSError, DamagedError):
         return None
+
+
+def unfinished(folder: Path) -> str:
+    """Say which runs in a folder have not come to their end, or have not begun; empty: none."""
+    accounts = parts(folder, RUN)
+    left = [name for name, shard in accounts.items() if _is_unfinished(read_run(folder, shard))]
+    # A shard that has nothing to do has no account.
+    begun = parts(folder, FILE).values()
+    shards = [shard for shard in begun if shard is not None]
+    missing = [
+        {*range(1, count + 1)} - {shard.number for shard in shards if shard.count == count}
+        for count in {shard.count for shard in shards}
+    ]
+    if all(missing) and None not in begun:
+        fewest = min(missing, key=len, default=set[int]())
+        left += [f"no shard {number}" for number in sorted(fewest)[:_SHOWN]]
+    return ", ".join(left[:_SHOWN])
+
+
+def _is_unfinished(run: RunFile | None) -> bool:
+    return run is not None and run.finished_at is None
 
 
 def account_before(folder: Path, shard: Shard | None, digest: str) -> RunFile | None:

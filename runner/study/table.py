@@ -22,8 +22,9 @@ from runner.study.columns import (
     value_of,
 )
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
-from runner.study.output_files import OutputError, file_name
+from runner.study.output_files import OutputError, OutputFile, file_name, is_as_made
 from runner.study.outputs.kept_files import kept_file
+from runner.study.run_file import unfinished
 from runner.study.shards import parts
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Table:
         self._left_out = () if rows is None else ("ok", "error")
         self._states: dict[str | None, list[int]] = {}
         """The tasks that each state of the bundle has run, by its digest."""
+        self._changed: list[int] = []
+        """The tasks with other files than they have made."""
         last, latest = -1, None
         for line in self._lines():
             self._states.setdefault(line.bundle, []).append(line.index)
@@ -77,6 +80,8 @@ class Table:
                 (empty if optional and value is None else found)[column] = None
             for column in self._inner_columns(line):
                 found[column] = None
+            if not all(is_as_made(self._path(line, name), made) for name, made in self._read(line)):
+                self._changed.append(line.index)
         if rows is not None and rows not in self.tabular:
             names = ", ".join(sorted(self.tabular)) or "none"
             raise TableError(
@@ -86,16 +91,26 @@ class Table:
         self._states.pop(latest)
 
     @property
-    def note(self) -> str | None:
-        """Return what there is to say of tasks that the bundle ran as it was before an edit."""
+    def notes(self) -> list[str]:
+        """Return what a reader of the table should know."""
         before = sorted(index for each in self._states.values() for index in each)
-        if not before:
-            return None
-        shown = ", ".join(map(str, before[:_SHOWN_TASKS])) + ", ..." * (len(before) > _SHOWN_TASKS)
-        return (
-            f"the bundle was edited since it ran {len(before)} of these {len(self._places)} tasks"
-            f" ({shown}): exec runs those again that it is asked for"
-        )
+        all_tasks, left, notes = f"these {len(self._places)} tasks", unfinished(self._folder), []
+        if left:
+            notes.append(
+                f"the study has not come to its end ({left}): its other tasks have no row. The same"
+                " command goes on with them"
+            )
+        if before:
+            notes.append(
+                f"the bundle was edited since it ran {len(before)} of {all_tasks}"
+                f" ({_listed(before)}): exec runs those again that it is asked for"
+            )
+        if self._changed:
+            notes.append(
+                f"files that {len(self._changed)} of {all_tasks} ({_listed(self._changed)}) have"
+                " made were changed since: their rows have what is there now. exec makes them again"
+            )
+        return notes
 
     @property
     def columns(self) -> list[str]:
@@ -115,6 +130,12 @@ class Table:
 
     def _lines(self) -> Iterator[TaskLine]:
         return lines_at(self._folder, self._places)
+
+    def _read(self, line: TaskLine) -> Iterator[tuple[str, OutputFile]]:
+        """The files of a task that its rows are made of."""
+        for name, made in (line.files | line.outputs).items():
+            if name == self._rows or (self._rows is None and _is_json(name, made)):
+                yield name, made
 
     def _inner_columns(self, line: TaskLine) -> Iterator[Column]:
         if self._rows is None:
@@ -142,14 +163,9 @@ class Table:
 
     def _json_scalars(self, line: TaskLine) -> dict[Column, Scalar]:
         values: dict[Column, Scalar] = {}
-        for name in _names(line):
-            if PurePosixPath(name).suffix.lower() != ".json":
-                continue
-            path = self._path(line, name)
-            if path.stat().st_size > _LARGEST_JSON:
-                continue  # it is data, and no summary
+        for name, _ in self._read(line):
             try:
-                document = json.loads(path.read_bytes())
+                document = json.loads(self._path(line, name).read_bytes())
             except (ValueError, RecursionError):
                 continue  # it is only called so
             values.update(columns_of(name, scalars(document)))
@@ -179,20 +195,31 @@ def results(folder: str | Path, rows: str | None = None) -> Iterator[dict[str, S
     :param rows: an output, or a file that tasks have left, that is a table (CSV, Parquet, Arrow):
         its rows, with the task's parameters beside them. By default there is a row for each task,
         with the scalars of its JSON outputs and files.
-    :returns: a record for each row, all with the same keys; read as they are asked for. Where
-        tasks ran before an edit of the bundle, a warning names them.
+    :returns: a record for each row, all with the same keys; read as they are asked for. A
+        warning says where the study has not come to its end, and which tasks ran before an edit
+        of the bundle or have other files than they have made.
     :raises TableError: there are no results, or no such output, or nothing here reads it.
     :raises OSError: something cannot be read.
     """
     table = Table(Path(folder), rows)
-    if table.note is not None:
-        warnings.warn(table.note, stacklevel=2)
+    for note in table.notes:
+        warnings.warn(note, stacklevel=2)
     return iter(table)
 
 
 def _names(line: TaskLine) -> dict[str, None]:
     """A task's outputs, and the files that it has left and that no output is called like."""
     return dict.fromkeys((*line.outputs, *line.files))
+
+
+def _is_json(name: str, made: OutputFile) -> bool:
+    # What is larger is data, and no summary.
+    return PurePosixPath(name).suffix.lower() == ".json" and made.size <= _LARGEST_JSON
+
+
+def _listed(indices: list[int]) -> str:
+    shown = ", ".join(map(str, indices[:_SHOWN_TASKS]))
+    return shown + ", ..." * (len(indices) > _SHOWN_TASKS)
 
 
 def _is_tabular(name: str) -> bool:

@@ -55,6 +55,7 @@ class TaskLines:
             isolation_note=result.isolation_note,
             threads=result.threads,
             notes=result.notes,
+            read_files=result.read_files,
         )
 
     def failed(

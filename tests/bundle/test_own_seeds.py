@@ -113,3 +113,22 @@ def test_a_query_by_which_duckdb_draws_has_a_note(query: str, tmp_path: Path) ->
     seeded = model + "duckdb.sql('select setseed(0.5)')\n"
     assert notes(tmp_path / "seeded", "pass", seeded) == ()
     assert notes(tmp_path / "polars", "pass", model.replace("duckdb", "polars")) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fd = os.open('/dev/urandom', os.O_RDONLY)",
+        "import ctypes; ctypes.CDLL(None).getrandom(held, 4, 0)",
+        "from ctypes import CDLL; libc = CDLL(None); n = libc.arc4random()",
+    ],
+)
+def test_what_asks_the_system_unnoticed_has_a_note(line: str, tmp_path: Path) -> None:
+    (note,) = notes(tmp_path / "bundle", line)
+    assert note.startswith("wire.py:5 draws from the system's entropy (")
+    assert line.split("; ")[-1].split(" = ")[-1].split(".")[-1] in note
+
+
+def test_other_files_and_what_is_noticed_as_it_is_drawn_have_none(tmp_path: Path) -> None:
+    line = "import ctypes; os.open('data', os.O_RDONLY); os.getrandom(4); open('/dev/urandom')"
+    assert notes(tmp_path / "bundle", line) == ()

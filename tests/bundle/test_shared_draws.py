@@ -29,7 +29,8 @@ def noise(rng): return rng.normal()
 
 
 def lines(text: str) -> list[str]:
-    return [call for _, call in shared_draws(ast.parse(HEAD + text))]
+    notes = [note for _, note in shared_draws(ast.parse(HEAD + text))]
+    return [note.partition("(")[2].partition(")")[0] for note in notes]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,14 @@ def lines(text: str) -> list[str]:
             "with ThreadPool(4) as pool: pool.map(lambda i: one.normal(), x)",
             "one.normal",
         ),
+        ("Parallel(4, prefer='threads')(delayed(numpys)(i) for i in x)", "np.random.rand"),
+        (
+            "with joblib.Parallel(n_jobs=n, backend='threading') as run:\n"
+            "    run([joblib.delayed(shared)(i) for i in x])",
+            "GLOBAL.normal",
+        ),
+        ("import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=-1)", "n_jobs=-1"),
+        ("from optuna import create_study\ncreate_study().optimize(aim, n_jobs=n)", "n_jobs=n"),
     ],
 )
 def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
@@ -66,6 +75,13 @@ def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
         "pool = ThreadPoolExecutor(4)\nfor i in x: pool.submit(draws, i).result()",
         "thread = threading.Thread(target=draws, args=(1,))\nthread.start()\nthread.join()",
         "list(map(draws, range(9)))",
+        "Parallel(n_jobs=4)(delayed(draws)(i) for i in x)",
+        "Parallel(n_jobs=1, prefer='threads')(delayed(draws)(i) for i in x)",
+        "Parallel(n_jobs=4, prefer='threads')(delayed(own)(i) for i in x)",
+        "import optuna\nstudy.optimize(aim, n_trials=9)",
+        "import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=1)",
+        "import optuna\nRandomForestRegressor(n_jobs=4, random_state=seed)",
+        "scheduler.optimize(aim, n_jobs=4)",
         "import multiprocessing\nwith multiprocessing.Pool(4) as pool: pool.map(draws, x)",
     ],
 )

@@ -334,6 +334,9 @@ def test_without_an_exchange_folder_an_answer_has_a_limit(bundle: Path) -> None:
         ("{'a': {'loss': float('nan')}}", "output 'a' is a dict, not bytes"),
         ("{'a': '\\udc80'}", "output 'a' is a str, not bytes"),
         ("Broken(a=b'')", "the mapping that the wire function returned cannot be read: KeyError"),
+        ("Twice(a=b'')", "the wire function returned two outputs with the name 'a'"),
+        ("Items(a=b'', b=b'')", "the wire function returned two outputs with the name 'x'"),
+        ("{Name('a'): b'x', Name('a'): b'y'}", "returned two outputs with the name 'a'"),
         ("{1: b''}", "the name 1 is an int, not a str"),
         ("{'\\udc80': b''}", r"the name '\udc80' is not valid Unicode"),
         ("{str(n): None for n in range(100)}", "output '19' is a NoneType, not bytes; and 80 more"),
@@ -343,7 +346,17 @@ def test_a_result_that_is_not_bytes_is_refused_by_name(
     returned: str, message: str, bundle: Path
 ) -> None:
     head = "import collections\nclass Table:\n    pass\nclass Broken(collections.UserDict):\n"
-    head += "    def __getitem__(self, name):\n        raise KeyError(name)"
+    head += """    def __getitem__(self, name):
+        raise KeyError(name)
+class Twice(collections.UserDict):
+    def __iter__(self):
+        return iter([*self.data, *self.data])
+class Items(dict):
+    def items(self):
+        return [("x", value) for value in self.values()]
+class Name(str):
+    __hash__, __eq__ = object.__hash__, object.__eq__
+"""
     write_wire(bundle, f"return {returned}", head=head)
     with start(bundle) as child:
         error = child.execute()["error"]

@@ -116,6 +116,16 @@ def test_what_no_result_is(changed: dict[str, Any], told: str) -> None:
     assert len(str(caught.value)) < 300
 
 
+def test_the_files_that_a_task_has_read_are_bounded_and_harmless() -> None:
+    read = ["/data/a.csv", "/\x1b[2J", "/a\nb", "/" + "x" * 5000, *("/f" for _ in range(100))]
+    (answer,) = greeted(*WAITING).receive(
+        frame({"id": 1, "result": {**EXECUTED, "read_files": read}})
+    )
+    assert isinstance(answer, Response)
+    executed = decode_result(answer.result, Executed)
+    assert executed.bounded().read_files == ("/data/a.csv", *["/f"] * 16)
+
+
 def test_a_message_of_very_many_values_is_refused_before_it_is_decoded() -> None:
     body = b'{"jsonrpc":"2.0","id":1,"result":[%s0]}' % (b"0," * (MAX_VALUES + 1))
     with pytest.raises(ProtocolViolation, match="over the limit of 1000000"):

@@ -483,6 +483,9 @@ OUTSIDE = """
         Path("model.R").write_text("n <- 3 # runif(n)\\nx <- stats::rnorm(3)\\ny <- rpois(n, 2)")
         subprocess.run(["./Rscript", "-e", "set.seed(7); runif(1)"], check=True)
         subprocess.run("./Rscript --vanilla model.R", shell=True, check=True)
+
+    def program(place):
+        subprocess.run("head -c 4 /dev/urandom | od -An", shell=True, check=True)
     def wire(entrypoint, params, seed):
         said = globals()[entrypoint](Path(params["place"][0]))
         return {"seen": f"{said}{chr(10)}".encode()}
@@ -507,6 +510,7 @@ NOTED = {
     "spawn": "-c:1 draws in a program that the task runs (random.random): its numbers do not",
     "posix": "-c:1 draws in a program that the task runs (random.gauss): its numbers do not",
     "other": "model.R:2 draws in a program that the task runs (stats::rnorm): its numbers",
+    "program": "head, which the task runs, reads the system's entropy: its numbers do not",
     "database": "{place}.db was left outside of the task's folder: it is not",
     "library": "{place}.duck was left outside of the task's folder: it is not",
     "read": "{place}, outside of the task's folder, was written {when}, and is read",

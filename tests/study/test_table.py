@@ -1,6 +1,7 @@
 """``runner.results`` and ``modelops-runner table``: one table of a study's folder."""
 
 import csv
+import hashlib
 import importlib.util
 import io
 import json
@@ -8,10 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import runner
 from runner.cli import main
+from runner.diagnosis.report.model import BundleInfo, WorkerInfo
+from runner.settings import Isolation
+from runner.study.run_file import RunFile
 from runner.study.table import TableError
 
 
@@ -33,14 +38,14 @@ class Study:
         for name, data in (outputs or {}).items():
             (self.folder / str(index)).mkdir(exist_ok=True)
             (self.folder / str(index) / name).write_bytes(data)
-            described[name] = {"size": len(data), "sha256": "0" * 64}
+            described[name] = _described(data)
         if "report" not in more:
             more["outputs"] = described
         for name, data in (left or {}).items():
             path = self.folder / str(index) / "files" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            more.setdefault("files", {})[name] = {"size": len(data), "sha256": "0" * 64}
+            more.setdefault("files", {})[name] = _described(data)
         line = {"index": index, "entrypoint": "main", "params": {}, "seed": 0, "task": "sha256:0"}
         line |= {"ok": "report" not in more, **more}
         with (self.folder / "results.jsonl").open("a") as file:
@@ -48,6 +53,10 @@ class Study:
 
     def records(self, rows: str | None = None) -> list[dict[str, Any]]:
         return list(runner.results(self.folder, rows))
+
+
+def _described(data: bytes) -> dict[str, Any]:
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 @pytest.fixture
@@ -314,3 +323,72 @@ def test_tasks_that_ran_before_an_edit_of_the_bundle_are_named(
     assert said in capfd.readouterr().err
     with pytest.warns(UserWarning, match=r"2 of these 3 tasks \(0, 2\)"):
         assert len(study.records()) == 3
+
+
+def test_outputs_that_were_changed_since_are_named(
+    study: Study, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(3):
+        study.task(index, {"fit.json": b'{"peak": 3}', "rows.csv": b"a\n1\n", "raw": b"x"})
+    (study.folder / "1" / "fit.json").write_bytes(b'{"peak": 4}')
+    (study.folder / "2" / "rows.csv").write_bytes(b"a\n2\n")
+    (study.folder / "0" / "raw").write_bytes(b"y")  # which no row is made of
+    for words, changed in ([], "1"), (["--rows", "rows.csv"], "2"):
+        assert main(["table", str(study.folder), *words]) == 0
+        said = f"note: files that 1 of these 3 tasks ({changed}) have made were changed since"
+        assert capfd.readouterr().err.count(said) == 1
+    with pytest.warns(UserWarning, match=r"1 of these 3 tasks \(1\)"):
+        assert [row["peak"] for row in study.records()] == [3, 4, 3]
+
+
+def account(folder: Path, name: str, finished_at: str | None) -> None:
+    """Write the account of a run into a study's folder."""
+    run = RunFile(
+        command=[],
+        started_at="2026-11-28",
+        finished_at=finished_at,
+        bundle=BundleInfo("/bundle"),
+        worker=WorkerInfo("3.13.0", "CPython", "linux", "host", "1"),
+        isolation=Isolation.FORK,
+    )
+    (folder / name).write_bytes(msgspec.json.encode(run))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "left"),
+    [
+        ({"run.json": "2026"}, None),
+        ({"run.json": None}, "run.json"),
+        ({"run.1-of-2.json": "2026", "run.2-of-2.json": "2026"}, None),
+        ({"run.1-of-2.json": "2026", "run.2-of-2.json": None}, "run.2-of-2.json"),
+        ({"run.1-of-3.json": "2026"}, "no shard 2, no shard 3"),
+        ({"run.1-of-2.json": "2026", "run.2-of-2.json": "nothing to do"}, None),
+        ({"run.1-of-2.json": "2026", "run.2-of-2.json": "2026", "run.1-of-3.json": "2026"}, None),
+        ({"run.json": "2026", "run.1-of-2.json": "2026"}, None),
+    ],
+)
+def test_a_study_that_has_not_come_to_its_end_is_told(
+    study: Study, capfd: pytest.CaptureFixture[str], accounts: dict[str, str | None],
+    left: str | None,
+) -> None:  # fmt: skip
+    study.task(0)
+    line = (study.folder / "results.jsonl").read_bytes()
+    if "run.json" not in accounts:
+        (study.folder / "results.jsonl").unlink()
+    for name, finished_at in accounts.items():
+        if finished_at != "nothing to do":
+            account(study.folder, name, finished_at)
+        results = name.replace("run", "results").replace("json", "jsonl")
+        (study.folder / results).write_bytes(line)
+    assert main(["table", str(study.folder)]) == 0
+    said = capfd.readouterr().err
+    expected = f"note: the study has not come to its end ({left}): its other tasks have no row."
+    assert (expected in said) if left else "note:" not in said
+
+
+def test_the_names_of_tables_are_harmless_to_print(
+    study: Study, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study.task(0, left={"\x1b[2J\u202e.csv": b"a\n1\n"})
+    assert main(["table", str(study.folder)]) == 0
+    assert r"its tables: \x1b[2J\u202e.csv (--rows \x1b[2J\u202e.csv has" in capfd.readouterr().err

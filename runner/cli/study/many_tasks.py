@@ -21,6 +21,7 @@ from runner.cli.result import json_document
 from runner.cli.study.recorded import recorded_study
 from runner.cli.study.study_display import StudyDisplay, shown_study
 from runner.cli.study.study_tasks import earlier_of, plan_tasks
+from runner.cli.study.warm_state import WarmState
 from runner.cli.writing import said_of
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
@@ -72,6 +73,7 @@ class ManyTasks:
                 results = open_results(self._output, command.shard, overwrite=command.overwrite)
             self._lines = Lines(results)
         self._totals = Totals(0, 0)
+        self._warm_state = WarmState()
         self._failed_starts = 0
         self._secrets = secrets_of(command.settings.variables())
         self._kept = 0
@@ -180,7 +182,7 @@ class ManyTasks:
         tasks = "1 task" if totals.total == 1 else f"{totals.total} tasks"
         lines = [f"{tasks} in {duration(totals.seconds)}: {', '.join(parts)}"]
         lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
-        lines += totals.seed_effect.notes()
+        lines += totals.seed_effect.notes() + self._warm_state.notes
         if self._output is not None:
             if self._kept:
                 lines.append(
@@ -247,8 +249,9 @@ class ManyTasks:
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
                 )
-            for note in lone_seed(self._command):
-                display.say(note)
+            for note in (*lone_seed(self._command), plan.note):
+                if note is not None:
+                    display.say(note)
             if totals.skipped:
                 display.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := self.failed_before:
@@ -263,7 +266,7 @@ class ManyTasks:
             if self._output is not None and totals.left:
                 record = self._new_record(case, bundle, display)
                 with reported(case):
-                    kept = recorded_study(record, case, bundle, settings, totals.skipped)
+                    kept = recorded_study(record, case, bundle, settings, totals)
                     settings = await stack.enter_async_context(kept)
             runner = Runner.of(
                 settings, record=self._command.record, on_event=self._listener(display)
@@ -276,6 +279,8 @@ class ManyTasks:
                 if totals.left:
                     await checkpoint_if_cancelled()  # by a signal, which has stopped the thread
                 tasks.cancel_scope.cancel()
+            if error is None and not totals.left:
+                await self._warm_state.compare(settings, bundle.path, totals.seconds)
         return error
 
     def _new_record(self, case: Case, bundle: Bundle, display: StudyDisplay) -> StudyRecord:
@@ -328,6 +333,7 @@ class ManyTasks:
                 if isinstance(outcome, Result):
                     assert isinstance(line, DoneLine)
                     self._totals.add_done(given.task, line)
+                    self._warm_state.done(index, given.task, line)
                     self._failed_starts = 0
                     display.done(index, given, outcome, results.asides)
                     results.asides.clear()

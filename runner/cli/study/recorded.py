@@ -8,6 +8,7 @@ import anyio.to_thread
 import msgspec
 
 from runner.bundle.model import Bundle
+from runner.cli.display.progress import Totals
 from runner.diagnosis.case import Case, Failure
 from runner.execution.prepare import Prepared, choose, packages_of, prepared
 from runner.interpreter.model import Interpreter
@@ -18,11 +19,11 @@ from runner.study.study_record import StudyRecord
 
 @asynccontextmanager
 async def recorded_study(
-    record: StudyRecord, case: Case, bundle: Bundle, settings: Settings, done: int
+    record: StudyRecord, case: Case, bundle: Bundle, settings: Settings, totals: Totals
 ) -> AsyncIterator[Settings]:
     """Keep the account of a study while its tasks run.
 
-    :param done: how many tasks an earlier run has done as this one asks for.
+    :param totals: the tasks that an earlier run has done as this one asks for, and those left.
     :returns: those to run the tasks with: they have the versions that the folder has already,
         and as many threads as the tasks that are done.
     :raises Failure: no environment can be had.
@@ -30,7 +31,7 @@ async def recorded_study(
     record.make_room()
     interpreter = await choose(case, settings, bundle)
     settings = await anyio.to_thread.run_sync(_same_versions, record, bundle, settings, interpreter)
-    if done:
+    if totals.skipped:
         settings = _same_threads(record, bundle, settings)
     # Now already: whoever goes on after a SIGKILL asks for it.
     record.ran_with(settings.threads_in_children(bundle))
@@ -39,7 +40,8 @@ async def recorded_study(
         recorded(record, ready, settings),
     ):
         yield settings
-    record.finished()
+    if not totals.left:  # else an interrupt, or what no task can be run with, has ended it
+        record.finished()
 
 
 @asynccontextmanager

@@ -34,7 +34,13 @@ SHAPES = (
     (rb"(?<=\d:)A", rb"[\w-]{34}"),  # Telegram
     (rb"(?<=ya29\.)", rb"[\w-]{20,1000}"),
     (rb"(?<=\bSG\.)", rb"[\w-]{16,32}\.[\w-]{16,64}"),  # SendGrid
-    (rb"(?<=\bhv[bs]\.)", rb"[\w-]{24,300}"),  # Vault
+    (rb"(?<=\bhv[bsr]\.)", rb"[\w-]{24,300}"),  # Vault
+    (
+        rb"(?<=\bs\.)",  # Vault, up to 1.9; a name has no digits at two places, as a rule
+        rb"(?=[A-Za-z]{0,22}\d{1,9}[A-Za-z]{1,21}\d)(?=[a-z\d]{0,23}[A-Z])[A-Za-z\d]{24}(?![.(\[])",
+    ),
+    (rb"SWMTKN-1-", rb"[a-z\d]{40,60}-[a-z\d]{25}"),  # Docker Swarm
+    (rb"CfDJ8", rb"[\w-]{40,4000}"),  # ASP.NET
     (rb"dapi", rb"[a-f0-9]{32}(?:-\d)?"),  # Databricks
     (rb"(?:pul|xkeysib|PMAK|pplx|tk-us|ico|sq0atp|tskey)-", rb"(?=[\w-]{0,60}\d)[\w-]{22,200}"),
     (rb"AGE-SECRET-KEY-1", rb"[0-9A-Z]{58}"),
@@ -83,6 +89,16 @@ AFTER = (
         (b"passw", b"passp", b"passc", b"api key"),
         _PROSE,
     ),
+    (
+        (b"token", b"secret", b" key"),
+        (b" is ", b" was ", b" for "),
+        rb"\s(?:is|was|for\s[^\s:]{1,60}):?\s\\{0,15}['\"]?(" + RANDOM + rb")",
+    ),
+    (
+        (b":5432:", b":*:*:"),
+        (b":",),
+        rb"(?:[\w*-]{1,63}:)?[\w.-]{1,63}:([^\s:'\"\\]{3,200})",
+    ),  # .pgpass
     (
         (b"login",),
         (b" ",),

@@ -283,6 +283,12 @@ def test_each_line_says_how_many_threads_its_task_had(run: Run, tmp_path: Path) 
         assert ("2 skipped" in done.stderr) == skipped
 
 
+def test_tasks_that_are_called_as_one_before_are_told(run: Run) -> None:
+    tasks = [{"seed": 1}, {"seed": 2}, {"seed": 1, "id": "b"}, {"seed": 1, "params": {"b": 1}}]
+    assert "note: 1 task is called as one before is" in run(tasks).stderr
+    assert "called as one before" not in run(tasks[1:]).stderr
+
+
 @pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
 def test_the_isolation_asked_for_is_the_one_that_tasks_have(
     isolation: str, run: Run, tmp_path: Path
@@ -329,6 +335,30 @@ def test_the_same_command_again_runs_what_newer_data_is_for(
     os.utime(data, (later, later))
     assert "1 done, 0 failed, 1 skipped (done before)" in run(tasks, "--output", out).stderr
     assert [(out / number / "rows").read_text() for number in "01"] == ["2", "3"]
+
+
+@pytest.mark.parametrize("when", ["import", "task"])
+def test_the_same_command_again_runs_what_has_read_a_file_that_was_replaced(
+    run: Run, bundle: Path, tmp_path: Path, when: str
+) -> None:
+    out, data, older = tmp_path / "out", tmp_path / "data.csv", tmp_path / "older.csv"
+    read = f"open({str(data)!r}, 'rb').read()"
+    given = "DATA" if when == "import" else read
+    (bundle / "wire.py").write_text(
+        f"DATA = {read}\ndef wire(e, params, s): return {{'rows': {given}}}\n"
+    )
+    older.write_text("1")
+    os.utime(older, (0, 0))
+    data.write_text("2")
+    assert run([{"seed": 1}], "--output", out).returncode == 0
+    assert json.loads((out / "results.jsonl").read_bytes())["read_files"] == [str(data)]
+    made = data.stat().st_ctime_ns
+    os.utime(out / "0" / "rows", ns=(made, made))
+    assert "1 skipped (done before)" in run([{"seed": 1}], "--output", out).stderr
+    data.unlink()
+    data.symlink_to(older)
+    assert "1 done, 0 failed" in run([{"seed": 1}], "--output", out).stderr
+    assert (out / "0" / "rows").read_text() == "1"
 
 
 def test_the_same_command_again_runs_what_has_failed_or_is_missing(
@@ -724,6 +754,7 @@ def test_a_first_interrupt_lets_what_runs_end(
     assert "SIGINT ended the run; 7 of 9 tasks were left" in " ".join(shown.split())
     assert "2 done, 0 failed, 7 not run" in shown
     assert sorted(lines_of(out / "results.jsonl")) == [0, 1]
+    assert json.loads((out / "run.json").read_bytes())["finished_at"] is None
     assert (out / "1" / "seed").read_bytes() == b"1"
     (tmp_path / "go").unlink()
     go.write_text("")

@@ -364,3 +364,27 @@ def test_seeds_that_change_a_file_that_is_left_are_used(
     )
     run("--seeds", "0:3")
     assert "have the same outputs" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "isolation", "told"),
+    [
+        ("CACHE.setdefault('b', params.get('b')); return {'b': repr(CACHE).encode()}", "warm", "b"),
+        ("CACHE[len(CACHE)] = 0; return {'n': repr(CACHE).encode()}", "warm", "n"),
+        ("CACHE[len(CACHE)] = 0; return {'n': repr(CACHE).encode()}", "fork", None),
+        ("CACHE[params.get('b')] = 0; return {'b': repr(params).encode()}", "warm", None),
+        ("return {'drawn': repr((params, seed, random.random())).encode()}", "warm", None),
+    ],
+)
+def test_what_a_warm_task_finds_of_those_before_it_is_told(
+    model: str, isolation: str, told: str | None,
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (bundle / "wire.py").write_text(
+        "import random\nCACHE = {}\ndef warm(): pass\n"
+        f"def wire(entrypoint, params, seed):\n    {model}\n"
+    )
+    run("--grid", "b=1:5", "--isolation", isolation, "-j", "1")
+    said = capfd.readouterr().err
+    expected = f"note: task 3 gives another {told} in a process of its own: its results depend on"
+    assert (expected in said) if told else ("in a process of its own" not in said)

@@ -29,6 +29,8 @@ SECRETS = [
     *(f"x ghp_{TOKEN}", f"x github_pat_{TOKEN}", "AKIAIOSFODNN7EXAMPLE", f"sk-proj-{TOKEN}"),
     *("xoxb-123456789012-abcdefghij", f"glpat-{TOKEN[:20]}", f"hf_{TOKEN[:34]}", f"sk-{TOKEN}"),
     *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def-1", f"npm_{TOKEN}"),
+    *("using s.Xh7Kd92LmQpR4tVwYz3BnC8f now", f"hvr.{TOKEN[:30]}", f"CfDJ8{TOKEN}{TOKEN}"),
+    "SWMTKN-1-49nj1cmql0jkz5s954yi3oex3nedyz0fb0xx14ie39trti4wxv-8vxv8rssmk743ojnwacrr2e7c",
     *(f"GOCSPX-{TOKEN[:28]}", f"https://api.telegram.org/bot123456789:AA{TOKEN[:33]}/x"),
     # on a command line, in a file's block, in a tuple
     *("curl -u svc:hunter2 https://h", "['curl', '--user', 'svc:hunter2']", "sshpass -p hunter2"),
@@ -52,6 +54,8 @@ SECRETS = [
     # in prose
     *("the password is hunter2", "Password was 'hunter2'.", "password for alice: hunter2"),
     *("invalid password 'hunter2' for a", "Your API key is hunter2abc", "api key: hunter2"),
+    *(f"the token is {TOKEN[:30]}", f"API token for alice: '{TOKEN[:30]}'"),
+    *("db.org:5432:epi:alice:hunter2", "h:5432:*:alice:hunter2", "*:*:*:alice:hunter2"),
     # in JSON in JSON in JSON
     json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})}),
     # keys
@@ -59,6 +63,9 @@ SECRETS = [
     "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nhunter2\n",
 ]  # fmt: skip
 READABLE = [
+    *("x = s.standardDeviationOfMean4", "s.getValueFrom2DArrayAtIdx3(1)", "the token is 3"),
+    *("docker run -p 127.0.0.1:5432:5432 postgres", "10:31:22:123:456", "a.py:31:8:E501:line"),
+    *("the key is 'incidence_by_age'", "the secret is to seed each generator", "CfDJ8"),
     *('TOKEN = os.environ["CDC_API_TOKEN"]', "token = get_token(x)", "self.token = token"),
     *("f(token=self.token, x=1)", "token: Optional[str] = None", "password = getpass()"),
     *("KeyError: 'API_TOKEN'", 'os.getenv("TOKEN", "x")', "rng_key=jax.random.PRNGKey(0)"),
