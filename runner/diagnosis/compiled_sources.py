@@ -37,7 +37,8 @@ def not_compiled(
 
     :param path: the file that is not there.
     """
-    starts = PurePath(exception.traceback[-1].file).name == "subprocess.py"
+    files = [frame.file for frame in exception.traceback[-1:]]
+    starts = [PurePath(file).name for file in files] == ["subprocess.py"]
     has_it = any(PurePosixPath(file).name == path.name for file in case.bundle_files)
     if has_it or not (starts or path.suffix in _COMPILED):
         return None

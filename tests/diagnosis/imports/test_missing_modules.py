@@ -87,7 +87,7 @@ async def test_an_installed_distribution_may_lack_the_module(tmp_path: Path) -> 
     report = await load(tmp_path / "bundle", files, venv=venv)
     assert report.code is Code.MODULE_NOT_FOUND
     assert "'dateutil.holidays', which python-dateutil 2.9.0.post0, that is" in report.summary
-    assert "'python-dateutil<2.9.0.post0'" in texts(report)
+    assert "'python-dateutil<2.9'" in texts(report)
     (site,) = venv.glob("lib/python*/site-packages")
     (site / "dateutil").rename(site / "dateutil-gone")
     report = await load(tmp_path / "bundle", files, venv=venv)
