@@ -18,6 +18,7 @@ from runner.child.facts import BadOutput, TimedOut
 from runner.child.left_files import LeftFiles
 from runner.child.memory_limit import MemoryLimit
 from runner.child.messages import Executed, Message, Response
+from runner.child.stack_lines import look_at_stacks
 from runner.child.state import Event
 from runner.child.transport import Transport
 from runner.child.working_folder import WorkingFolders
@@ -26,7 +27,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
-from runner.environment.installed import installed_modules, libraries_like
+from runner.environment.installed import extras_of, installed_modules, libraries_like
 from runner.events import Origin, Phase
 from runner.process.exits import describe_exit
 from runner.process.supervisor import Process
@@ -257,6 +258,7 @@ class Session:
             f"the limit of {limit.seconds:g} s is over: the stacks of the child's threads follow"
         )
         await self.ending.end_hung(stopped=stopped)
+        await look_at_stacks(self.dialogue)
         raise self.dialogue.timed_out(phase, out)
 
     async def _learn_more(self, response: Message) -> None:
@@ -277,8 +279,10 @@ class Session:
                 fork.lifetime_seconds,
                 fork.limits,
             )
+            await look_at_stacks(self.dialogue)
             raise self.dialogue.task_died(ended, fork.pid)
         if killed:  # a subprocess, and the task says that it has failed
+            await look_at_stacks(self.dialogue)
             raise self.dialogue.subprocess_killed()
         if error.data is not None and error.data.exception is not None:
             await self._look_up(self.dialogue.case, error.data.exception)
@@ -295,6 +299,11 @@ class Session:
         if concerns_imports(exception) and environment is not None and environment.path is not None:
             case.installed = await in_thread(installed_modules, Path(environment.path))
             case.journal.fact(Origin.INSTALLED, case.installed)
+            if any("[" in requirement for requirement in case.bundle_dependencies):
+                case.extras = await in_thread(
+                    extras_of, Path(environment.path), case.bundle_dependencies
+                )
+                case.journal.fact(Origin.EXTRAS, case.extras)
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)

@@ -12,6 +12,7 @@ from runner.child.dialogue import Dialogue
 from runner.child.facts import Requested, TimedOut
 from runner.child.memory_limit import MemoryLimit
 from runner.child.messages import Message
+from runner.child.stack_lines import look_at_stacks
 from runner.child.state import State
 from runner.events import Origin, Phase
 from runner.process.output import PIPE_BYTES, READ_BYTES
@@ -56,6 +57,8 @@ class Transport:
                 dialogue.case.journal.fact(Origin.TIMEOUT, out)
                 raise dialogue.timed_out(phase, out)
             await self.more()
+            if dialogue.exit is not None:
+                await look_at_stacks(dialogue)
         return message
 
     async def more(self) -> None:

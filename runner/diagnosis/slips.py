@@ -190,6 +190,13 @@ _REWRITTEN = (
     (r"Generator' object has no attribute 'random_integers'", r"\.random_integers\(([^()]+)\)",
      r".integers(\1, endpoint=True)",
      "uses random_integers(), which NumPy's new generators call integers()"),
+    (r"^'(?!NoneType')[A-Z]\w*' object is not subscriptable",
+     r"^((?:(?!\w\[['\"]).)*)\b(\w+)\[(['\"])([A-Za-z_]\w*)\3\]((?:(?!\w\[['\"]).)*)$",
+     r"\1\2.\4\5",
+     "asks an object for a key, which has attributes"),
+    (r"^could not convert string '[A-Za-z_][^']*' to float64 at row 0",
+     r"\bloadtxt\((?!.*skiprows)((?:[^()]|\([^()]*\))+)\)", r"loadtxt(\1, skiprows=1)",
+     "reads a line of names as numbers"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
@@ -203,7 +210,7 @@ _CALLBACK = re.compile(
 )
 _CALLERS = (
     "solve_ivp|odeint|quad|minimize|minimize_scalar|root|root_scalar|fsolve|brentq|bisect|newton"
-    "|leastsq|least_squares|differential_evolution|dual_annealing"
+    "|leastsq|least_squares|curve_fit|differential_evolution|dual_annealing"
 )
 _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
@@ -274,6 +281,9 @@ def _callback(
         return None
     if takes is not None and "args=" not in text:
         return None
+    if caller[2] == "curve_fit":
+        title = f"let p0= have as many numbers as {function}() has parameters: {lacks or takes} too"
+        return (f"has curve_fit() call {function}() with another number of parameters", Hint(title))
     if takes is not None:
         title = f"let {function}() take what args= hands over as well, or leave args out"
         return (f"has {caller[2]}() call {function}() with more than it takes", Hint(title))
