@@ -99,6 +99,8 @@ def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
     written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
     if not _is_respelt(name, near):
         return Hint(f"there is {printable(near)}, which may do something else: see what it is")
+    if len(re.findall(rf"\b{re.escape(name)}\b", text)) == 1:
+        written = re.compile(rf"\b{re.escape(name)}\b")  # a table's, in a text of SQL
     if len(written.findall(text)) == 1:
         edit = case.line_edit(frame, written.sub(near, text))
     return Hint(f"did you mean {printable(near)}?", edit=edit)
