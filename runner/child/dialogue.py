@@ -342,7 +342,7 @@ class Dialogue:
 
     @property
     def stderr(self) -> str:
-        """What the child has written to its standard error, or the ends of it."""
+        """The text of the child's standard error, or the ends of it."""
         return self._excerpt(Stream.STDERR).text
 
     def _excerpt(self, stream: Stream) -> Excerpt:

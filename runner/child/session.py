@@ -18,7 +18,6 @@ from runner.child.facts import BadOutput, TimedOut
 from runner.child.left_files import LeftFiles
 from runner.child.memory_limit import MemoryLimit
 from runner.child.messages import Executed, Message, Response
-from runner.child.stack_lines import look_at_stacks
 from runner.child.state import Event
 from runner.child.transport import Transport
 from runner.child.working_folder import WorkingFolders
@@ -27,7 +26,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
-from runner.environment.installed import extras_of, installed_modules, libraries_like
+from runner.environment.installed import installed_modules, libraries_like
 from runner.events import Origin, Phase
 from runner.process.exits import describe_exit
 from runner.process.supervisor import Process
@@ -258,7 +257,7 @@ class Session:
             f"the limit of {limit.seconds:g} s is over: the stacks of the child's threads follow"
         )
         await self.ending.end_hung(stopped=stopped)
-        await look_at_stacks(self.dialogue)
+        await self._transport.look_at_stacks()
         raise self.dialogue.timed_out(phase, out)
 
     async def _learn_more(self, response: Message) -> None:
@@ -279,10 +278,10 @@ class Session:
                 fork.lifetime_seconds,
                 fork.limits,
             )
-            await look_at_stacks(self.dialogue)
+            await self._transport.look_at_stacks()
             raise self.dialogue.task_died(ended, fork.pid)
         if killed:  # a subprocess, and the task says that it has failed
-            await look_at_stacks(self.dialogue)
+            await self._transport.look_at_stacks()
             raise self.dialogue.subprocess_killed()
         if error.data is not None and error.data.exception is not None:
             await self._look_up(self.dialogue.case, error.data.exception)
@@ -293,6 +292,7 @@ class Session:
         from runner.diagnosis.child_raised import concerns_imports, missing_library
         from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
         from runner.diagnosis.noexec import suspect_paths
+        from runner.environment.extras import extras_of
 
         in_thread = anyio.to_thread.run_sync
         environment = case.environment

@@ -12,7 +12,6 @@ from runner.child.dialogue import Dialogue
 from runner.child.facts import Requested, TimedOut
 from runner.child.memory_limit import MemoryLimit
 from runner.child.messages import Message
-from runner.child.stack_lines import look_at_stacks
 from runner.child.state import State
 from runner.events import Origin, Phase
 from runner.process.output import PIPE_BYTES, READ_BYTES
@@ -58,8 +57,14 @@ class Transport:
                 raise dialogue.timed_out(phase, out)
             await self.more()
             if dialogue.exit is not None:
-                await look_at_stacks(dialogue)
+                await self.look_at_stacks()
         return message
+
+    async def look_at_stacks(self) -> None:
+        """Learn the lines of the bundle that the child's stacks name, if it has written any."""
+        from runner.child.stack_lines import look_at_stacks  # only a failure is worth it
+
+        await look_at_stacks(self._dialogue)
 
     async def more(self) -> None:
         """Wait until something comes, or the process has ended, and take it."""

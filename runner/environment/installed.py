@@ -1,16 +1,9 @@
 """Lists what the disk has of modules and shared libraries, as far as an import failure asks."""
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from importlib import metadata
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
-_EXTRA = re.compile(r"""extra == ['"]([^'"]{1,100})['"]""")
 _MAX_ENTRIES = 20_000
 _MOST = 20
 
@@ -38,37 +31,6 @@ def installed_modules(venv: Path) -> tuple[str, ...]:
             if len(found) >= _MAX_ENTRIES:
                 break
     return tuple(sorted(found)[:_MAX_ENTRIES])
-
-
-def extras_of(venv: Path, requirements: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """The extras of the distributions of which requirements ask for any, and what each brings.
-
-    :returns: canonical names throughout (PEP 503, PEP 685).
-    """
-    sites = [str(site) for site in venv.glob("lib/python*/site-packages")]
-    asked = {one.name for one in _readable(requirements) if one.extras}
-    found = dict[str, dict[str, list[str]]]()
-    for name in asked:
-        for distribution in metadata.distributions(name=name, path=sites):
-            needs = list(_readable(distribution.requires or ()))
-            extras = distribution.metadata.get_all("Provides-Extra") or []
-            found[canonicalize_name(name)] = {
-                canonicalize_name(extra): [
-                    canonicalize_name(need.name)
-                    for need in needs
-                    if canonicalize_name(extra) in map(
-                        canonicalize_name, _EXTRA.findall(str(need.marker))
-                    )
-                ]
-                for extra in extras
-            }
-    return found
-
-
-def _readable(requirements: Iterable[str]) -> Iterator[Requirement]:
-    for text in requirements:
-        with suppress(InvalidRequirement, RecursionError):
-            yield Requirement(text)
 
 
 def library_folders(environ: Mapping[str, str]) -> tuple[str, ...]:

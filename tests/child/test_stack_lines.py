@@ -1,4 +1,4 @@
-"""What is read of the bundle's code where a stack stands in it."""
+"""The lines of the bundle's code in which a stack stands, as they are read."""
 
 from pathlib import Path
 
@@ -61,7 +61,9 @@ def test_only_the_bundles_own_code_is_read_and_no_line_that_is_gone(tmp_path: Pa
 
 
 def test_a_function_without_a_return_is_told_where_it_is_handed_over(tmp_path: Path) -> None:
-    code = "def rate(t, y):\n    d = [y]\n\ndef log(x):\n    print(x)\n\nsolve(rate, callback=log)\n"
+    code = (
+        "def rate(t, y):\n    d = [y]\n\ndef log(x):\n    print(x)\n\nsolve(rate, callback=log)\n"
+    )
     (told,) = _read(tmp_path, code, 7)
     assert told.hands_over["returns_nothing"] == "rate"
     assert told.hands_over["last_value"] == "d"

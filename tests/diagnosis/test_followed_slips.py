@@ -76,7 +76,8 @@ MENDED = {
     ),
     "a table's name": (
         "import sqlite3\nDB = sqlite3.connect(':memory:')\nDB.execute('create table gauges (x)')\n"
-        "def wire(e, p, s):\n    DB.execute('select * from gauge').fetchall()\n    return {'a': b''}\n",
+        "def wire(e, p, s):\n    DB.execute('select * from gauge').fetchall()\n"
+        "    return {'a': b''}\n",
         "no such table: gauge",
     ),
     "a database's path": (
@@ -117,9 +118,13 @@ TITLES = {
         "see ",  # the words are the bundle's own
     ),
     "an empty function": ("def wire(e, p, s):\n    ...\n", "call the model there"),
-    "an order": ("def wire(e, p, s):\n    sorted([{}, {}])\n    return {'a': b''}\n", "say by what they"),
+    "an order": (
+        "def wire(e, p, s):\n    sorted([{}, {}])\n    return {'a': b''}\n",
+        "say by what they",
+    ),
     "a heap": (
-        "import heapq\ndef wire(e, p, s):\n    q = [(1, {1: 2})]\n    heapq.heappush(q, (1, {2: 3}))\n",
+        "import heapq\ndef wire(e, p, s):\n    q = [(1, {1: 2})]\n"
+        "    heapq.heappush(q, (1, {2: 3}))\n",
         "of two that come at the same time",
     ),
     "what is cached": (
@@ -151,7 +156,9 @@ def _raised(kind: str, message: str, text: str, **told: str | int) -> tuple[Case
 
 
 def test_what_pydantic_refuses_of_the_parameters_is_named() -> None:
-    words = "1 validation error for P\nbeta\n  Input should be a valid number [type=float_parsing, i"
+    words = (
+        "1 validation error for P\nbeta\n  Input should be a valid number [type=float_parsing, i"
+    )
     case, raised = _raised("ValidationError", words, "P(**params)")
     case.task = TaskInfo(None, '{"beta": "abc", "days": 3}', 0)
     finding = missing_parameter(case, Phase.EXECUTE, raised)

@@ -63,7 +63,9 @@ def test_a_stack_has_its_lines_and_the_loops_around_them(
         report = failure(runner, tmp_path)
     assert report.exception is not None
     assert report.exception.traceback[0].text in ("x = step(x)", "while x > -1:")
-    told = "It stood in `for year in range(3):` of wire.py:6 (wire), in `while x > -1:` of wire.py:7"
+    told = (
+        "It stood in `for year in range(3):` of wire.py:6 (wire), in `while x > -1:` of wire.py:7"
+    )
     assert report.explanation.startswith(told)
     assert report.hints[-1].title.startswith("see what ends `while x > -1:` of wire.py:7 (wire)")
 

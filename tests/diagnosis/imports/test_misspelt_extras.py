@@ -7,7 +7,7 @@ import pytest
 from runner.diagnosis.case import Case
 from runner.diagnosis.imports.misspelt_extras import misspelt_extra
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
-from runner.environment.installed import extras_of
+from runner.environment.extras import extras_of
 from runner.events import Phase
 
 EXTRAS = {"pandas": {"excel": ["openpyxl"], "plot": ["matplotlib"], "all": ["openpyxl"]}}
