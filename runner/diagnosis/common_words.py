@@ -276,8 +276,9 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
             title += f"; let the loop over {further[1]} end earlier, or go round the edge:"
             title += f" ({further[0]}) % {index[2]}"
         return Hint(title)
-    many = _TOO_MANY.search(message) if case.is_own(exception.traceback[-1].file) else None
-    if many and int(many[1]) + 1 == int(many[2]):
+    many = _TOO_MANY.search(message)
+    own = many is not None and case.is_own(exception.traceback[-1].file)
+    if many and own and int(many[1]) + 1 == int(many[2]):
         return Hint("see whether its def lacks self, which a method is handed first")
     for words, advice, line in _ADVICE:
         if line.search(frame.text or "") and (found := words.search(message)):
