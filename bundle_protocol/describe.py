@@ -338,10 +338,11 @@ def _there_instead(error: BaseException) -> dict[str, object]:
             from bundle_protocol.misread_files import misread_file
             from bundle_protocol.missing_keys import other_keys
             from bundle_protocol.missing_names import other_names
+            from bundle_protocol.missing_tables import missing_table
             from bundle_protocol.refused_texts import near_text
             from bundle_protocol.returning_nothing import returns_nothing
 
-            names = other_names(error)
+            names = other_names(error) or missing_table(error)
             if len(names) > 1:
                 return names
             names = {**names, **returns_nothing(error), **near_text(error)}

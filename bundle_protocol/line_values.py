@@ -23,6 +23,7 @@ _ABOUT_TEXT = re.compile(
 )
 _ABOUT_NONE = re.compile(r"\W?NoneType\b")
 _ABOUT_ANOTHER = re.compile(r"object (?:is not callable|has no attribute '(\w{1,100})')$")
+_CHANGES = re.compile(r"\s*([A-Za-z_][\w.]{0,100})(?:\[.{0,200}\])?\s*(?:\*\*|//|[-+*/])=")
 _UNKNOWN = object()
 _MOST = 8
 _MOST_READ = 2000
@@ -37,8 +38,9 @@ def line_values(error: BaseException) -> dict[str, object]:
 
     :returns: ``text_of``, as the line has it, and ``text``, where one text is written as a number;
         ``hides``, a variable where a function or a module of its name is meant; ``none``, the one
-        name that stands for None; with these two, and of a table with a column of text,
-        ``made_line`` and ``made_text``; ``values``, all others.
+        name that stands for None; ``whole``, an array of whole numbers that is to hold others; with
+        these, and of a table with a column of text, ``made_line`` and ``made_text``; ``values``,
+        all others.
     """
     if error.__traceback__ is None:
         return {}
@@ -60,10 +62,12 @@ def line_values(error: BaseException) -> dict[str, object]:
     none = [name for name, it in found.items() if it is None and name.isidentifier()]
     of_text = [name.partition("[")[0] for name, words in told.items() if "of text" in words]
     is_none = _ABOUT_NONE.match(message) and len(none) == 1
+    changed = _CHANGES.match(text) if "OutputCasting" in type(error).__qualname__ else None
     return {
         **({"values": values[:_LONGEST]} if values else {}),
         **({"none": none[0], **made_at(frame, line, none[0])} if is_none else {}),
         **(made_at(frame, line, of_text[0]) if len(of_text) == 1 else {}),
+        **({"whole": changed[1], **made_at(frame, line, changed[1])} if changed else {}),
     }
 
 

@@ -33,6 +33,12 @@ _AROUND = re.compile(
     r"|Error evaluating factor: NameError: name '(?P<patsy>[^'\n]{1,200})' is not defined[\s\S]*"
     r'|"(?P<polars>[^"\n]{1,200})" not found|name \'(?P<pandas>[^\'\n]{1,200})\' is not defined'
 )
+# As pandas.read_csv() says that a column which is named to it is not in the file.
+_OF_HEADER = re.compile(
+    r"'(?P<list>[^'\n]{1,200})' is not in list$|Index (?P<index>.{1,200}) invalid$"
+    r"|Missing column provided to 'parse_dates': '(?P<dates>[^'\n]{1,200})'"
+    r"|Usecols do not match columns.{0,60}: \['(?P<columns>[^'\n]{1,200})'"
+)
 _MAX_KEYS = 30
 _MAX_NUMBERS = 10
 _MAX_READ = 2000
@@ -51,10 +57,14 @@ def other_keys(error: BaseException) -> dict[str, object]:
         ``labels``: ``column``, ``row`` or ``label``; ``in_index``, 1 where a column's name is its
         index's.
     """
-    if error.__traceback__ is None or len(error.args) != 1 or not _is_of_a_key(error):
+    if error.__traceback__ is None or len(error.args) != 1:
         return {}
     frames, inner = asking_frames(error.__traceback__)
     asking = frames[-1]
+    if isinstance(error, ValueError) and (named := _OF_HEADER.match(str(error.args[0])[:2000])):
+        return _header(asking, inner, named[named.lastgroup or 0])
+    if not _is_of_a_key(error):
+        return {}
     names = list(_named_in_line(asking, subscripted=not inner))
     asked = [_argument(frame.tb_frame, 0) for frame in inner] if inner else []
     candidates = [value for _, value in names] if not inner else asked
@@ -76,6 +86,32 @@ def other_keys(error: BaseException) -> dict[str, object]:
             **({"labels": kind} if kind else {}),
             **({"in_index": 1} if kind == "column" and _names_index(value, missing[0]) else {}),
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
+        }
+    return {}
+
+
+def _header(asking: TracebackType, inner: list[TracebackType], key: str) -> dict[str, object]:
+    """The names that a table of text begins with, where pandas has not found one of them."""
+    for entry in inner:
+        told = entry.tb_frame.f_locals
+        path, separator = told.get("filepath_or_buffer"), told.get("sep")
+        plain = told.get("header") in ("infer", 0) and told.get("skiprows") is None
+        if entry.tb_frame.f_code.co_name != "read_csv" or not plain:
+            continue
+        if not isinstance(path, (str, os.PathLike)):
+            break
+        with open(path, encoding="utf-8", errors="replace") as file:
+            first = file.readline(_MAX_READ).rstrip("\n")
+        parted = first.split(separator if isinstance(separator, str) else ",")
+        frame = asking.tb_frame
+        text = linecache.getline(frame.f_code.co_filename, asking.tb_lineno, frame.f_globals)
+        return {
+            "key": key,
+            "mapping": os.fspath(path),
+            **_shown(key, [name.strip('"') for name in parted]),
+            "labels": "column",
+            "made_line": asking.tb_lineno,
+            "made_text": text.strip()[:_MAX_LINE],
         }
     return {}
 

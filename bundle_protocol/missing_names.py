@@ -21,6 +21,7 @@ _ARGUMENT = re.compile(
     r"(?:.{0,300}<locals>\.)?([\w.]{1,300})\(\) got an unexpected keyword argument"
     r" '([^'\n]{1,200})'"
 )
+_DEFINES = re.compile(r"\s*(?:def|class|async def|@)\b")
 _NEAR = 0.8
 _MAX_NAMES = 5000
 _MAX_LINES = 5000
@@ -33,7 +34,8 @@ def other_names(error: BaseException) -> dict[str, object]:
     :returns: ``missing_name``, and ``near``, the nearest that there is, where one is near; for an
         argument of a function that Python has compiled also ``arguments``, those that it takes, one
         on each line, and ``function_file``, where it is defined; for a variable ``top_line``, the
-        line before which its module may import it.
+        line before which its module may import it; for an attribute ``init_file``, ``made_line``
+        and ``made_text``, where ``__init__()`` has it as a variable alone.
     """
     frame = _last_frame(error)
     message = str(error.args[0]) if error.args else ""
@@ -47,7 +49,9 @@ def other_names(error: BaseException) -> dict[str, object]:
         return {**near, **({"top_line": top} if top else {})}
     if isinstance(error, AttributeError) and (found := _ATTRIBUTE.search(message)):
         asked = getattr(error, "obj", None)  # From 3.10 on.
-        return {} if asked is None else _near(found[1], dir(asked))
+        if asked is None:
+            return {}
+        return {**_near(found[1], dir(asked)), **_of_init_alone(asked, found[1])}
     if isinstance(error, ImportError) and (found := _IMPORTED.match(message)):
         module = sys.modules.get(found[2])
         return {} if module is None else _near(found[1], dir(module))
@@ -60,6 +64,27 @@ def other_names(error: BaseException) -> dict[str, object]:
         known = {"arguments": "\n".join(taken), "function_file": code.co_filename}
         return {**_near(found[2], taken), **known} if taken else {}
     return {}
+
+
+def _of_init_alone(asked: object, name: str) -> dict[str, object]:
+    """The line by which ``__init__()`` has a variable of the name that its object lacks."""
+    with standard_library():
+        import linecache
+
+    code = getattr(type(asked).__init__, "__code__", None)
+    if code is None or name not in code.co_varnames:
+        return {}
+    lines = linecache.getlines(code.co_filename)
+    first = code.co_firstlineno
+    ends = next((at for at in range(first, len(lines)) if _DEFINES.match(lines[at])), len(lines))
+    made = [at for at in range(first, ends) if re.match(rf"\s*{name}\s*=(?!=)", lines[at])]
+    is_handed = name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if not made and is_handed and re.match(r"\s*def __init__\(.*:\s*$", lines[first - 1]):
+        made = [first - 1]
+    text = lines[made[0]].strip() if len(made) == 1 else ""
+    if not text or [one.strip() for one in lines].count(text) != 1:
+        return {}
+    return {"init_file": code.co_filename, "made_line": made[0] + 1, "made_text": text}
 
 
 def _near_zone(said: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ _MOST_CALLERS = 10
 _MAX_LINES = 20_000
 
 
-def returns_nothing(error: BaseException) -> dict[str, object]:
+def returns_nothing(error: BaseException) -> dict[str, str | int]:
     """Tell which function ends without a return, where an exception is about None.
 
     It is one that the bundle's line names, or that a library was handed and called.
@@ -41,7 +41,7 @@ def returns_nothing(error: BaseException) -> dict[str, object]:
     for function in functions:
         # What it returns is seen in the file of the line, which is the bundle's own for certain.
         if function is not None and function.__code__.co_filename == own:
-            told = _without_return(function.__code__, function.__globals__)
+            told = _of_code(function.__code__, function.__globals__)
             if told:
                 return told
     return {}
@@ -71,7 +71,7 @@ def _handed(frame: FrameType) -> Iterator[FunctionType]:
             yield value
 
 
-def _without_return(code: CodeType, variables: dict[str, object]) -> dict[str, object]:
+def _of_code(code: CodeType, variables: dict[str, object]) -> dict[str, str | int]:
     lines = linecache.getlines(code.co_filename, variables)
     if code.co_name == "<lambda>" or not 0 < len(lines) <= _MAX_LINES:
         return {}
@@ -83,17 +83,18 @@ def _without_return(code: CodeType, variables: dict[str, object]) -> dict[str, o
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             if first == code.co_firstlineno and not node.decorator_list:
-                return _told(node, lines)
+                return without_return(node, lines)
     return {}
 
 
-def _told(node: ast.FunctionDef, lines: list[str]) -> dict[str, object]:
+def without_return(node: ast.FunctionDef, lines: list[str]) -> dict[str, str | int]:
+    """Tell what a function ends with that has no return; empty where it has one."""
     inside = list(of_function(node))
     gives = (ast.Return, ast.Yield, ast.YieldFrom, ast.Raise)
     if any(isinstance(one, gives) for one in inside):
         return {}
     last = node.body[-1]
-    told: dict[str, object] = {"returns_nothing": node.name}
+    told: dict[str, str | int] = {"returns_nothing": node.name}
     if last.lineno != last.end_lineno:
         return told
     text = lines[last.lineno - 1].strip()

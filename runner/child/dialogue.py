@@ -285,11 +285,10 @@ class Dialogue:
             return self.failure(child_failures.wire_closed(self.case, phase))
         from runner.diagnosis import time_outs
 
-        stderr = self._text(Stream.STDERR)
         if out.reading:
             return self.failure(time_outs.outputs_not_read(self.case, out.seconds))
         hung = time_outs.hung(
-            self.case, phase, out.seconds, stderr, stopped=out.stopped, idle=out.idle
+            self.case, phase, out.seconds, self.stderr, stopped=out.stopped, idle=out.idle
         )
         return self.failure(hung)
 
@@ -307,10 +306,13 @@ class Dialogue:
         evidence.wire_noise = self._excerpt(Stream.NOISE)
 
     def failure(self, finding: Finding) -> Failure:
-        from runner.diagnosis.withheld import add_withheld  # no task that is done needs it
+        # No task that is done needs these.
+        from runner.diagnosis.standing import add_lines
+        from runner.diagnosis.withheld import add_withheld
 
         self.write_down()
-        add_withheld(self.case, finding, self._text(Stream.STDERR))
+        add_lines(self.case, finding)
+        add_withheld(self.case, finding, self.stderr)
         return Failure(finding)
 
     def _result(self, phase: Phase, response: Message, kind: type[_T]) -> _T:
@@ -338,8 +340,10 @@ class Dialogue:
         assert self.case.child is not None
         return self.case.child
 
-    def _text(self, stream: Stream) -> str:
-        return self._excerpt(stream).text
+    @property
+    def stderr(self) -> str:
+        """The text of the child's standard error, or the ends of it."""
+        return self._excerpt(Stream.STDERR).text
 
     def _excerpt(self, stream: Stream) -> Excerpt:
         excerpt = self._captures[stream].excerpt()
@@ -349,8 +353,7 @@ class Dialogue:
     def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
         from runner.diagnosis.deaths.child_deaths import over_memory  # only of a child that died
 
-        stderr = self._text(Stream.STDERR)
-        return over_memory(self.case, phase, over.limit_bytes, over.used_bytes, stderr)
+        return over_memory(self.case, phase, over.limit_bytes, over.used_bytes, self.stderr)
 
     def _death(self, phase: Phase, ended: Exit) -> Finding:
         if self._over is not None:
@@ -359,15 +362,15 @@ class Dialogue:
         if exiting is not None and ended.signal_name is None:
             from runner.diagnosis.child_raised import exit_finding
 
-            return exit_finding(self.case, phase, exiting, ended.code, self._text(Stream.STDERR))
+            return exit_finding(self.case, phase, exiting, ended.code, self.stderr)
         from runner.diagnosis.deaths.child_deaths import death
 
         return death(
             self.case,
             phase,
             ended,
-            stderr=self._text(Stream.STDERR),
-            noise=self._text(Stream.NOISE),
+            stderr=self.stderr,
+            noise=self._excerpt(Stream.NOISE).text,
         )
 
 

@@ -257,6 +257,7 @@ class Session:
             f"the limit of {limit.seconds:g} s is over: the stacks of the child's threads follow"
         )
         await self.ending.end_hung(stopped=stopped)
+        await self._transport.look_at_stacks()
         raise self.dialogue.timed_out(phase, out)
 
     async def _learn_more(self, response: Message) -> None:
@@ -277,8 +278,10 @@ class Session:
                 fork.lifetime_seconds,
                 fork.limits,
             )
+            await self._transport.look_at_stacks()
             raise self.dialogue.task_died(ended, fork.pid)
         if killed:  # a subprocess, and the task says that it has failed
+            await self._transport.look_at_stacks()
             raise self.dialogue.subprocess_killed()
         if error.data is not None and error.data.exception is not None:
             await self._look_up(self.dialogue.case, error.data.exception)
@@ -289,12 +292,18 @@ class Session:
         from runner.diagnosis.child_raised import concerns_imports, missing_library
         from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
         from runner.diagnosis.noexec import suspect_paths
+        from runner.environment.extras import extras_of
 
         in_thread = anyio.to_thread.run_sync
         environment = case.environment
         if concerns_imports(exception) and environment is not None and environment.path is not None:
             case.installed = await in_thread(installed_modules, Path(environment.path))
             case.journal.fact(Origin.INSTALLED, case.installed)
+            if any("[" in requirement for requirement in case.bundle_dependencies):
+                case.extras = await in_thread(
+                    extras_of, Path(environment.path), case.bundle_dependencies
+                )
+                case.journal.fact(Origin.EXTRAS, case.extras)
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)

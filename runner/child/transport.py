@@ -56,7 +56,15 @@ class Transport:
                 dialogue.case.journal.fact(Origin.TIMEOUT, out)
                 raise dialogue.timed_out(phase, out)
             await self.more()
+            if dialogue.exit is not None:
+                await self.look_at_stacks()
         return message
+
+    async def look_at_stacks(self) -> None:
+        """Learn the lines of the bundle that the child's stacks name, if it has written any."""
+        from runner.child.stack_lines import look_at_stacks  # only a failure is worth it
+
+        await look_at_stacks(self._dialogue)
 
     async def more(self) -> None:
         """Wait until something comes, or the process has ended, and take it."""

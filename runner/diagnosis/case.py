@@ -38,6 +38,7 @@ from runner.diagnosis.report.model import (
 )
 from runner.diagnosis.report.sanitise import sanitise_report
 from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.stack_lines import StackLine
 from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
@@ -171,6 +172,9 @@ class Case:
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
+        self.extras: dict[str, dict[str, list[str]]] = {}
+        """The extras of the dependencies of which the bundle asks for any, with what each brings:
+        by canonical names, looked up once an import has failed."""
         self.older_wheels: str | None = None
         """An older minor version of Python, installed and accepted by the bundle, for which each
         dependency has a wheel; looked up once one of them is built from source."""
@@ -182,6 +186,8 @@ class Case:
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
         self.machine: Machine | None = None
         """The machine's limits and mounts, looked up once an exception may be due to them."""
+        self.stack: tuple[StackLine, ...] = ()
+        """The bundle's own lines that the child's stacks name, read once it has written any."""
         self.libraries: tuple[str, ...] = ()
         """Files on the worker's library paths that are, in whatever version, a shared library that
         was not found."""

@@ -155,7 +155,7 @@ def _root_cause(
     from runner.diagnosis.limits import out_of_memory
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
-    from runner.diagnosis.missing_names import missing_name
+    from runner.diagnosis.missing_names import missing_name, unset_attribute
     from runner.diagnosis.missing_parameters import missing_parameter
     from runner.diagnosis.programs import program_failure
     from runner.diagnosis.refused_values import refused_value
@@ -192,7 +192,7 @@ def _root_cause(
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
     for recognise in (
-        *(missing_parameter, missing_key, slip),
+        *(unset_attribute, missing_parameter, missing_key, slip),
         *(refused_value, framework_misuse, missing_name),
     ):
         finding = recognise(case, phase, leaf)

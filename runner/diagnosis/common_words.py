@@ -2,10 +2,17 @@
 
 import re
 
-import msgspec
-
 from runner.diagnosis.case import Case
-from runner.diagnosis.missing_keys import reads_with
+from runner.diagnosis.mended_lines import (
+    awaited,
+    let_it_return,
+    made_whole,
+    of_variable,
+    one_number,
+    over_a_copy,
+    over_items,
+    text_number,
+)
 from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
@@ -49,6 +56,8 @@ _ADVICE = tuple(
          "take an element with [...], not with (...)"),
         (r"array element with a sequence\. The requested array has an inhomogeneous shape",
          "give all rows the same length; or say dtype=object"),
+        (r"^can only concatenate str \(not \"(?:datetime\.timedelta|Timedelta|relativedelta)",
+         "make a date of the text first: datetime.date.fromisoformat(...)"),
         (r"^can only concatenate str|^must be str, not", 'make a text of it: f"{{value}}", or'
          " str(...)"),
         (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text, or a"
@@ -69,6 +78,9 @@ _ADVICE = tuple(
         (r"^could not convert string '-?[\d.]+[,;][^']*' to float64 at row", "say what parts its"
          " values, delimiter=',' or ';'; where it is a decimal comma, read it with pandas:"
          " decimal=','"),
+        (r"^could not convert string '([^']*)' to float64 at row 0, column (\d+)", "where {0!r} is"
+         " a name, skiprows=1 passes the line of names over; else take columns of numbers, which"
+         " column {1} is not: usecols=..., counted from 0", r"\bdelimiter\s*="),
         (r"^could not convert string '.*' to float64 at row 0\b", "the file begins with names:"
          " skiprows=1 passes them over; where commas part the values, say delimiter=','"),
         (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
@@ -128,11 +140,32 @@ _ADVICE = tuple(
         (r"Unable to open ([^\s'\"]{1,200})\.shx", "put {0}.shx into the bundle, and {0}.dbf:"
          " a shapefile is several files"),
         (r"failed to converge within \d+ iterations", "let it go on for longer: max_iter=1000"),
+        (r"'numpy\.ndarray' object has no attribute '(?:plot|scatter|bar|hist|imshow|legend"
+         r"|errorbar|contourf?|fill_between|ax[hv]line|text|twinx|set_\w+)'", "subplots() gives an"
+         " array of axes: take one, axes[0] of one row or column, axes[0, 0] of more; or go over"
+         " axes.flat"),
+        (r"^Only valid with DatetimeIndex.* instance of 'Index'", "make dates of the texts in its"
+         " index first: df.index = pandas.to_datetime(df.index)"),
+        (r"^Only valid with DatetimeIndex.* instance of 'RangeIndex'", "say which column has the"
+         " dates: on=\"date\", once it is one of dates (pandas.to_datetime)"),
+        (r"^'(?:method|function|builtin_function_or_method)' object is not subscriptable",
+         "it is a function: call it, with (...) in place of [...]"),
+        (r"^'<' not supported between instances of '(\w+)' and '\1'", "of two that come at the same"
+         " time or cost, it compares what stands next: put a number of its own between, as in"
+         " (time, next(counter), event), with counter = itertools.count()", r"\bheap|\.put\("),
+        (r"^'<' not supported between instances of '(?!NoneType)(\w+)' and '\1'", "say by what they"
+         " are ordered: key=lambda one: ..."),
+        (r"^unhashable type: '(list|dict|set|ndarray|numpy\.ndarray)'", "a key of a dict, an"
+         " element of a set, and what a cached function is handed (lru_cache) is to be a tuple, and"
+         " no {0}: tuple(...)"),
+        (r"\(size (\d+) is different from (\d+)\)$", "let the left one have as many columns as the"
+         " right one has rows: they are {1} and {0}; .T turns one round, where that is meant"),
+        (r"in x_new is (?:above|below) the interpolation range", "let its points reach as far; or"
+         " say what is beyond them: fill_value=(first, last) with bounds_error=False, or"
+         " fill_value='extrapolate'"),
         (r"^assignment destination is read-only", "change a copy of it: .copy()"),
         (r"^string indices must be integers", "it is a text, and not a dict: was the name of a file"
          " parsed in place of what is in it? open(...)"),
-        (r"asyncio\.run\(\) cannot be called from a running event loop", "in an async function,"
-         " await it: await ... in place of asyncio.run(...)"),
         (r"'bool' object has no attribute '(?:lower|upper|strip|split|encode|replace|startswith)'"
          r"|expected str instance, bool found", "it is true or false, and not a text: YAML takes"
          " yes, no, on and off for that, unless they are in quotes"),
@@ -180,7 +213,6 @@ _ADVICE = tuple(
          " .set_crs(4326), for degrees"),
     )
 )  # fmt: skip
-_SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
 _SAYS_FLOAT = re.compile(
     r"'float' object cannot be interpreted as an integer|sequence of integers or a single integer"
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
@@ -188,25 +220,15 @@ _SAYS_FLOAT = re.compile(
 _SAYS_ONE = re.compile(
     r"^only (?:0-dimensional|length-1|size-1|integer scalar) arrays can be converted"
 )
-# As tables say that a value is missing, beside those that pandas knows; a dash may be a zero. And a
-# comma that parts decimals, not thousands.
-_MISSING = {"n.a.", "n. a.", "na.", "n.d.", "nd", "missing"}
-_DECIMAL = re.compile(r"-?0?,\d+|-?\d+,(?!\d{3}$)\d+")
-_NUMPYS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "pow": "power"}
 # As libraries write it to the standard error where they give None back.
 _SAYS_WHY = re.compile(r"(?i)\b(?:error|can'?t|cannot|could not|failed|not found)\b")
-_COUNT = r"(?:[\w.]+\s*/\s*[\w.]+|[A-Za-z_][\w.]*)"
-_LIST = r"\[(?:0(?:\.0*)?|None|True|False|\[\])\]\s*\*\s*|\]\s*\*\s*(?=\(?[\w.]+\s*/)"
-# Where a whole number is counted with, and where one leads to an element.
-_COUNTS = re.compile(
-    # [0.3] times a name may be meant as a number times a number; [0.0] is not.
-    rf"(?P<before>\brange\((?:\w+,\s*)?|\b(?:zeros|ones|empty)\(\(?|{_LIST}"
-    rf"|\blinspace\([^(),]+,[^(),]+,\s*)(?P<count>\({_COUNT}\)|{_COUNT})(?=[,)]|$)"
+_LOOP_RUNS = re.compile(
+    r"asyncio\.run\(\) cannot be called from a running|^This event loop is already running"
 )
-_INDEX = re.compile(r"(?P<before>\[)(?P<count>\w+\s*/\s*\w+)(?=\])")
+_UNPACKS = re.compile(r"(?:too many|not enough) values to unpack")
 _CHANGED = re.compile(r"(?:changed size|mutated) during iteration")
-_LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
 _OUT_OF_BOUNDS = re.compile(r"^index (\d{1,18}) is out of bounds for axis \d{1,9} with size (\d+)")
+_FURTHER = re.compile(r"\b([A-Za-z_]\w*) ?\+ ?\d+(?=\s*[,\]])")
 _TOO_MANY = re.compile(r"^\w+\.\w+\(\) takes (\d{1,9}) positional arguments? but (\d{1,9}) w")
 
 
@@ -223,29 +245,37 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
     if re.match(r"(?:raise|assert)\b", frame.text or ""):
         return None  # The words are the bundle's own.
     if (number := exception.attributes.get("text_of")) is not None:
-        return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
+        return text_number(case, frame, str(number), str(exception.attributes["text"]), message)
     name, told = exception.attributes.get("returns_nothing"), exception.attributes.get("last_value")
     if name is not None and told:
-        return _let_it_return(case, frame, exception, str(name))
+        return let_it_return(case, frame, exception, str(name))
     if message.startswith(("'NoneType'", "NoneType")) and case.evidence.stderr is not None:
         said = "".join(last_lines(case.evidence.stderr.text, 1))
         if _SAYS_WHY.search(said):
             said = one_line(printable(said), 200)
             return Hint(f"see whether the None comes of what was said before: {said}")
     if name is not None:
-        return _let_it_return(case, frame, exception, str(name))
-    if _SAYS_ONE.search(message) and (one := _one_number(case, exception, frame)) is not None:
+        return let_it_return(case, frame, exception, str(name))
+    if _SAYS_ONE.search(message) and (one := one_number(case, exception, frame)) is not None:
         return one
     if (made := made_frame(exception, frame)) is not None and (
-        hint := _of_variable(case, exception, made)
+        hint := of_variable(case, exception, made)
     ):
         return hint
-    if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame, message)) is not None:
+    if _SAYS_FLOAT.search(message) and (whole := made_whole(case, frame, message)) is not None:
         return whole
+    if _LOOP_RUNS.search(message):
+        return awaited(case, exception, frame)
+    if _UNPACKS.match(message) and (over := over_items(case, exception, frame)) is not None:
+        return over
     if _CHANGED.search(message):
-        return _over_a_copy(case, frame)
+        return over_a_copy(case, frame)
     if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2] != "0":
-        return Hint(f"indices begin at 0: the last one is {int(index[2]) - 1}")
+        title = f"indices begin at 0: the last one is {int(index[2]) - 1}"
+        if further := _FURTHER.search(frame.text or ""):
+            title += f"; let the loop over {further[1]} end earlier, or go round the edge:"
+            title += f" ({further[0]}) % {index[2]}"
+        return Hint(title)
     last = exception.traceback[-1] if exception.traceback else frame
     many = _TOO_MANY.search(message) if case.is_own(last.file) else None
     if many and int(many[1]) + 1 == int(many[2]):
@@ -254,94 +284,3 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         if line.search(frame.text or "") and (found := words.search(message)):
             return Hint(printable(advice.format(*found.groups())))
     return None
-
-
-def _let_it_return(case: Case, frame: Frame, exception: ExceptionInfo, name: str) -> Hint:
-    """The hint for a function that computes something and ends without returning it.
-
-    :param frame: a line of the same file.
-    """
-    told = exception.attributes
-    text, value = str(told.get("last_text") or ""), str(told.get("last_value") or "")
-    title = f"end {printable(name)}() with a return: without one, it gives back None"
-    if not value or (text != value and "unpack" in exception.message):
-        return Hint(title=title)  # More than the last value is wanted.
-    last = msgspec.structs.replace(frame, text=text)
-    after = f"return {text}" if text == value else f"{text}\nreturn {value}"
-    return Hint(title=title, edit=case.line_edit(last, after))
-
-
-def _one_number(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:
-    """The line where an array is taken for a number."""
-    text, told = frame.text or "", str(exception.attributes.get("values") or "")
-    arrays = re.findall(r"(?:^|; )([^ ;]+) has the shape (\([\d, ]+\))", told)
-    one = [name for name, shape in arrays if re.fullmatch(r"\((?:1, ?)*1?,?\)", shape)]
-    if len(one) == 1 == len(arrays):
-        written = re.compile(rf"(?<![\w.\])]){re.escape(one[0])}(?![\w.\[])")
-        after = written.sub(f"{one[0]}.item()", text)
-        edit = case.line_edit(frame, after) if text.count(f"{one[0]}.") == 0 else None
-        edit = edit if len(written.findall(text)) == 1 + text.startswith(f"{one[0]} =") else None
-        title = f"{printable(one[0])} is an array of one number: {printable(one[0])}.item()"
-        return Hint(title, edit=edit)
-    of_math = re.findall(r"\bmath\.(\w+)\(", text)
-    if arrays and len(of_math) == 1:
-        numpy = "np" if re.search(r"\bnp\.", text) else "numpy"
-        its_own = _NUMPYS.get(of_math[0], of_math[0])
-        after = text.replace(f"math.{of_math[0]}(", f"{numpy}.{its_own}(")
-        title = f"math.{of_math[0]}() takes one number, and NumPy's own takes an array"
-        return Hint(title, edit=case.line_edit(frame, after) if numpy == "np" else None)
-    return None
-
-
-def _of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | None:
-    """The hint on the variable that an exception is about, by the line that gave it its value."""
-    at = f"{case.place_of(made)} has {one_line(printable(made.text or ''), 120)}"
-    if (name := exception.attributes.get("hides")) is not None:
-        title = f"call the variable {printable(str(name))} otherwise, which hides what else has"
-        return Hint(f"{title} that name: {at}")
-    told = re.search(r"is of text, such as '(.{1,12}?)'", str(exception.attributes.get("values")))
-    if told is not None and _DECIMAL.fullmatch(told[1]):
-        title = f"it has a decimal comma, as in {told[1]}: read it with decimal=','"
-        return Hint(title, edit=reads_with(case, made, "decimal", '","'))
-    if told is not None and told[1].lower() in _MISSING:
-        edit = reads_with(case, made, "na_values", f'"{told[1]}"')
-        return Hint(f"read {printable(told[1])} as a value that is missing", edit=edit)
-    if (name := exception.attributes.get("none")) is not None:
-        title = f"see why {printable(str(name))} is None: {at}; a function without return gives"
-        return Hint(f"{title} None, as does what changes in place, or finds nothing")
-    return None
-
-
-def _made_whole(case: Case, frame: Frame, message: str) -> Hint | None:
-    """The line with a whole number where it counts with another one, if it does so once."""
-    text = frame.text or ""
-    pattern, made = (_INDEX, "int") if "indices" in message else (_COUNTS, "round")
-    found = list(pattern.finditer(text))
-    if len(found) != 1:
-        return None
-    place = found[0]
-    whole = f"{made}({place['count'].strip('()')})"
-    after = text[: place.start("count")] + whole + text[place.end("count") :]
-    title = f"hand over a whole number: {printable(whole)}"
-    return Hint(title, edit=case.line_edit(frame, after))
-
-
-def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:
-    """The hint to make a number of a text: of a configuration, a variable, a line of a file."""
-    whole = bool(_SAYS_WHOLE.search(message))
-    made = f"int({name})" if text.isdigit() else f"float({name})"
-    made = f"int({made})" if whole and not text.isdigit() else made
-    line = frame.text or ""
-    written = re.compile(rf"(?<![\w.\])]){re.escape(name)}(?![\w.\[])")
-    if f"int({name})" in line:
-        written = re.compile(re.escape(f"int({name})"))
-    after = written.sub(lambda _: made, line) if len(written.findall(line)) == 1 else line
-    why = " (YAML has 1.0e-3 as a number, and 1e-3 as a text)" if "e" in text.lower() else ""
-    title = printable(f"{name} is the text {text!r}: make a number of it{why}")
-    return Hint(title, edit=case.line_edit(frame, after))
-
-
-def _over_a_copy(case: Case, frame: Frame) -> Hint:
-    loop = _LOOP.fullmatch(frame.text or "")
-    after = f"for {loop[1]} in list({loop[2]}):{loop[3]}" if loop else frame.text or ""
-    return Hint("go over a copy: list(...)", edit=case.line_edit(frame, after))

@@ -7,12 +7,14 @@ import shlex
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import made_frame, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 _MOST_SHOWN = 300
+# As the name is called that __getattr__() is asked for.
+_ASKED = re.compile(r"\b(?:name|attr|attribute|attr_name|key|item)\b")
 # Two words that are nearer than this are one, misspelt: "seed" and "sed", not "matrix" and "array".
 _ONE_WORD = 0.5
 
@@ -26,7 +28,7 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     taken = exception.attributes.get("arguments")
     said = one_line(printable(exception.message), _MOST_SHOWN)
     summary = f"{exception.type} in {case.place_of(frame)}: {said}"
-    hints = did_you_mean(case, exception)
+    hints = _kept_in_init(case, exception, name) or did_you_mean(case, exception)
     if isinstance(taken, str):
         summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
         library = package_of(str(exception.attributes.get("function_file")))
@@ -41,6 +43,45 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if not hints:
         return None
     return Finding.of(Code.raised_in(phase), summary, "", *hints, phase=phase)
+
+
+def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]:
+    """The hint where ``__init__()`` has a variable of the name, and not the object."""
+    file = exception.attributes.get("init_file")
+    if not isinstance(file, str) or not case.is_own(file):
+        return []
+    made = made_frame(exception, Frame(file=file, line=None, function="__init__"))
+    if made is None:
+        return []
+    text, attribute = made.text or "", printable(f"self.{name}")
+    after = f"{text}\n    {attribute} = {name}" if text.startswith("def ") else f"self.{text}"
+    title = f"keep it in the object: {attribute} = ... in {case.place_of(made)}"
+    return [Hint(title, edit=case.line_edit(made, after))]
+
+
+def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find a ``__getattr__()`` that asks for what the object has not yet, as in a copy of it."""
+    frame = case.telling_frame(exception)
+    if frame is None or frame.function != "__getattr__" or not case.is_own(frame.file):
+        return None
+    text, key = frame.text or "", str(exception.attributes.get("key") or "")
+    reads, name = re.search(r"\bself\.(\w+)", text), re.search(_ASKED, text)
+    if reads is None or not (exception.type == "RecursionError" or key.startswith("__")):
+        return None
+    edit = None
+    if name is not None:
+        guard = f'if {name[0]}.startswith("__") or {name[0]} == "{reads[1]}":'
+        edit = case.line_edit(frame, f"{guard}\n    raise AttributeError({name[0]})\n{text}")
+    what = f"reads self.{reads[1]} of an object that has none yet"
+    if key:
+        what = f"raises a KeyError for {printable(key)}, and no AttributeError"
+    return Finding.raised(
+        phase,
+        summary=f"{case.place_of(frame)} {what}",
+        explanation="Who copies or unpickles an object asks it for names such as __setstate__, and"
+        " before any of its attributes is set.",
+        hints=[Hint("begin with raising AttributeError for such names", edit=edit)],
+    )
 
 
 def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
@@ -58,6 +99,8 @@ def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
     written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
     if not _is_respelt(name, near):
         return Hint(f"there is {printable(near)}, which may do something else: see what it is")
+    if len(re.findall(rf"\b{re.escape(name)}\b", text)) == 1:
+        written = re.compile(rf"\b{re.escape(name)}\b")  # a table's, in a text of SQL
     if len(written.findall(text)) == 1:
         edit = case.line_edit(frame, written.sub(near, text))
     return Hint(f"did you mean {printable(near)}?", edit=edit)

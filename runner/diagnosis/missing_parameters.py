@@ -18,6 +18,8 @@ _REQUIRED = re.compile(
 _GET = re.compile(r"\b\w+\.get\(\s*[\"'](\w{1,100})[\"']\s*\)")
 # As pydantic says it: the field, and on the next line what is wrong with it.
 _FIELD_REQUIRED = re.compile(r"^(\w{1,100})\n\s*(?:Field required|field required)", re.MULTILINE)
+# What is wrong with another one, and how pydantic calls that.
+_FIELD = re.compile(r"^([\w.]{1,100})\n\s+(.{1,200}?) \[type=(\w{1,60})", re.MULTILINE)
 _READ = re.compile(r"\bparams(?:\[|\.get\()\s*[\"'](\w{1,100})[\"']")
 _SAYS_TEXT = re.compile(r"\b(?:str|string|sequence|StrDType)\b")
 _SAYS_WHOLE = re.compile(
@@ -41,9 +43,9 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
     if exception.type == "ValidationError":
         names = _FIELD_REQUIRED.findall(exception.message)
         what = f"makes what needs {' and '.join(map(repr, names))} of the parameters"
-        return (
-            _not_given(case, frame, what, names) if names and "**" in (frame.text or "") else None
-        )
+        if names and "**" in (frame.text or ""):
+            return _not_given(case, frame, what, names)
+        return _refused_field(case, frame, exception)
     if (other := _of_other_type(case, frame, exception)) is not None:
         return other
     if exception.type != "TypeError":
@@ -59,6 +61,27 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
         if len(names) == 1:
             what = f"computes with the parameter {names[0]!r}, which get() gives as None"
             return _not_given(case, frame, what, names)
+    return None
+
+
+def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+    """A parameter whose value pydantic refuses, or which its class has not."""
+    given = task_info(case.task).params if case.task else "{}"
+    values = json.loads(given) if "…" not in given else {}
+    for field, words, kind in _FIELD.findall(exception.message[:4000]):
+        name = field.partition(".")[0]
+        if name not in values or not re.search(r"\bparams\b", frame.text or ""):
+            continue
+        gone = kind == "extra_forbidden"
+        option = "" if gone else f"--param {name}=..."
+        command = case.exec_command(option, without=name)
+        said = f"{json.dumps(values[name])} for the parameter {field!r}: {words}"
+        return Finding.raised(
+            Phase.EXECUTE,
+            summary=f"{case.place_of(frame)} refuses {one_line(printable(said), _MOST_SHOWN)}",
+            explanation="The class of pydantic that it makes of the parameters says so.",
+            hints=[by_hand("leave it out" if gone else "give a value that it takes", command)],
+        )
     return None
 
 

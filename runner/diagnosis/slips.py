@@ -178,18 +178,19 @@ _REWRITTEN = (
     (r"Generator' object has no attribute '(?:random_sample|ranf|sample|rand)'",
      r"\.(?:random_sample|ranf|sample|rand)\(", ".random(",
      "uses what NumPy's new generators call random()"),
-    (r"\bgca\(\) got an unexpected keyword argument 'projection'", r"\.gca\(projection=",
-     ".add_subplot(projection=", "has gca() make axes, which add_subplot() makes since 3.6"),
-    (r"\bprint_\w+\(\) got an unexpected keyword argument 'quality'", r"\bquality=(\w+)",
-     r'pil_kwargs={"quality": \1}', "hands a figure's quality over, which Pillow takes"),
-    (r"object has no attribute 'set_window_title'", r"\.canvas\.set_window_title\(",
-     ".canvas.manager.set_window_title(", "asks the canvas for what its manager has"),
     (r"^\w+plot\(\) takes (?:from 0 to )?[01] positional arguments? but 2",
      r"\b((?:sns|seaborn)\.\w+plot)\((\[[^\[\]]*\]|[A-Za-z_][\w.]*), *(?!\w+=)",
      r"\1(x=\2, y=", "hands x and y over without their names, which seaborn asks for since 0.12"),
     (r"Generator' object has no attribute 'random_integers'", r"\.random_integers\(([^()]+)\)",
      r".integers(\1, endpoint=True)",
      "uses random_integers(), which NumPy's new generators call integers()"),
+    (r"^'(?!NoneType')[A-Z]\w*' object is not subscriptable",
+     r"^((?:(?!\w\[['\"]).)*)\b(\w+)\[(['\"])([A-Za-z_]\w*)\3\]((?:(?!\w\[['\"]).)*)$",
+     r"\1\2.\4\5",
+     "asks an object for a key, which has attributes"),
+    (r"^could not convert string '[A-Za-z_][^']*' to float64 at row 0",
+     r"\bloadtxt\((?!.*skiprows)((?:[^()]|\([^()]*\))+)\)", r"loadtxt(\1, skiprows=1)",
+     "reads a line of names as numbers"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
@@ -203,7 +204,7 @@ _CALLBACK = re.compile(
 )
 _CALLERS = (
     "solve_ivp|odeint|quad|minimize|minimize_scalar|root|root_scalar|fsolve|brentq|bisect|newton"
-    "|leastsq|least_squares|differential_evolution|dual_annealing"
+    "|leastsq|least_squares|curve_fit|differential_evolution|dual_annealing"
 )
 _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
@@ -274,6 +275,9 @@ def _callback(
         return None
     if takes is not None and "args=" not in text:
         return None
+    if caller[2] == "curve_fit":
+        title = f"let p0= have as many numbers as {function}() has parameters: {lacks or takes} too"
+        return (f"has curve_fit() call {function}() with another number of parameters", Hint(title))
     if takes is not None:
         title = f"let {function}() take what args= hands over as well, or leave args out"
         return (f"has {caller[2]}() call {function}() with more than it takes", Hint(title))

@@ -9,6 +9,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import is_standard_library, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.standing import endless, integrates, loops, taken_twice
 from runner.events import Phase
 
 
@@ -73,6 +74,12 @@ _WAITS = (
         ("mainloop",),
         "who closes the window",
         "leave the window out of the task: it is open until somebody closes it",
+    ),
+    _Wait(
+        "queue.py",
+        ("join",),
+        "who takes items from a queue to say of each that it is done",
+        "call task_done() after each item that get() gives: join() waits for as many",
     ),
     _Wait(
         "queue.py",
@@ -176,6 +183,11 @@ _STOPPED = (
     "A stopped process computes nothing until it gets SIGCONT. The task's own code has stopped it,"
     " or somebody else: a debugger, a batch system that suspends jobs, kill -STOP."
 )
+_STACKS = (
+    "The stack of each of its threads, as they were when the time ran out, is at the end of its"
+    " stderr."
+)
+_NO_STACKS = "It did not say where it stood: it was stopped, or deep in a system call."
 
 
 def hung(
@@ -203,6 +215,16 @@ def hung(
         standing += f"; none of its threads computed: the others waited in {', '.join(others)}"
     computes = not (wait and wait.advice) and not waited and not others
     see = [_see(case.place_of(frame), others, waited=waited)] if frame else []
+    explanation = _STACKS if dump else _NO_STACKS
+    if exception and waited and not others and (lock := taken_twice(case, exception)):
+        standing, see = f"{standing} {lock[0]}", [lock[1]]
+    elif exception and computes and (around := loops(case, exception)):
+        explanation = f"It stood in {', in '.join(around)}. {explanation}"
+        see = [Hint(f"see what ends {around[-1]}, or why it takes so long")]
+    if exception and computes and (solver := integrates(case, exception)) is not None:
+        see, computes = [solver], "RuntimeWarning" not in stderr
+    if exception and (computes or waited) and (unending := endless(case, exception)) is not None:
+        see, computes = [unending], False
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
     raise_limit = by_hand(
         "if it is meant to take longer, raise the limit",
@@ -219,14 +241,7 @@ def hung(
         phase=phase,
         code=Code.CHILD_HUNG,
         summary=f"{what} within {limit:g} s{standing}",
-        explanation=_STOPPED
-        if stopped
-        else (
-            "The stack of each of its threads, as they were when the time ran out, is at the end of"
-            " its stderr."
-            if dump
-            else "It did not say where it stood: it was stopped, or deep in a system call."
-        ),
+        explanation=_STOPPED if stopped else explanation,
         hints=[Hint("find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
         if stopped
         else [

@@ -25,6 +25,7 @@ from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ChildInfo, EnvironmentInfo, Report, TaskInfo, UvRun
 from runner.diagnosis.report.text import Capture
+from runner.diagnosis.stack_lines import StackLine
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.output import diagnose_uv
 from runner.events import Origin, Phase, PhaseFinished, Stream
@@ -103,8 +104,10 @@ class _Replay:
         self._learn(Origin.WHEEL, "wheel", str)
         self._learn(Origin.REFUSED, "refused", tuple[str, ...])
         self._learn(Origin.INSTALLED, "installed", tuple[str, ...])
+        self._learn(Origin.EXTRAS, "extras", dict[str, dict[str, list[str]]])
         self._learn(Origin.LIBRARIES, "libraries", tuple[str, ...])
         self._learn(Origin.MACHINE, "machine", Machine)
+        self._learn(Origin.STACK, "stack", tuple[StackLine, ...])
         try:
             self._choose(bundle)
             self._build()

@@ -126,7 +126,10 @@ def test_threads_that_wait_for_each_other_are_named(
     assert "; none of its threads computed" in report.summary
     assert "wire.py:8 (north)" in report.summary and "wire.py:14 (south)" in report.summary
     assert "wire.py:8 (north)" in report.hints[0].title
-    assert alone.value.report.summary.endswith("it stood in wire.py:20 (wire), and waited there")
+    assert alone.value.report.summary.endswith(
+        "it stood in wire.py:20 (wire), and waited there for FIRST, which wire.py:19 (wire) has"
+        " taken before"
+    )
     stderr = report.evidence.stderr.text if report.evidence.stderr else ""
     assert "in north" in stderr and "Fatal Python error" not in stderr
 

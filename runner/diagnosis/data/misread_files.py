@@ -5,6 +5,7 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -72,10 +73,12 @@ _SLIPS = (
     (r"property name enclosed", "it has no comma after the last of its members, and names in double"
      " quotes"),
     (r"found character '\\t'", "it is indented with spaces, and never with tabs"),
+    (r"Expected 1 fields in line", "where the lines above it are none of the table, pass over them:"
+     " comment='#', or skiprows="),
     (r"UTF-8 BOM", "save it without a byte-order mark, or open it with encoding='utf-8-sig'"),
 )  # fmt: skip
 _NAME_PARSED = re.compile(r"\b(json|tomllib|tomli|toml)\.loads\((['\"])([^'\"]{1,200})\2\)")
-_NO_TABLE = re.compile(r"no such table: (.{1,100})$")
+_NO_TABLE = re.compile(r"no such table: (\S{1,100})")
 _SUFFIX = re.compile(r"\.\w{1,10}")
 
 
@@ -100,7 +103,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     content = _NAMES.get(str(attributes.get("misread_is")))
     if content is None:
         return None
-    table = _NO_TABLE.match(exception.message)
+    table = _NO_TABLE.search(exception.message)
     if table and content == "empty" and name not in case.bundle_files:
         return Finding.raised(
             phase,
@@ -108,7 +111,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             f" no {name}",
             explanation="SQLite makes a database that is not there, without a table, as it connects"
             f" to it. {exception.type}: {one_line(printable(exception.message), 140)}",
-            hints=[_database_hint(case, frame, name)],
+            hints=[_database_hint(case, frame and (made_frame(exception, frame) or frame), name)],
         )
     wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content

@@ -120,6 +120,12 @@ _KINDS = [
         " used after its end.",
         _OTHER_VERSION,
     ),
+    _kind(
+        r"^Q\w+: Must construct a Q\w*Application before a Q\w+$",
+        "Qt makes no window and no picture before there is an application.",
+        "make one first, in the task: app = QApplication.instance() or QApplication([]); where"
+        " there is no display, run it with --env QT_QPA_PLATFORM=offscreen",
+    ),
     # Rust: std::panicking. That it may not unwind is said after the panic that matters.
     _kind(
         r"^memory allocation of \d+ bytes failed",

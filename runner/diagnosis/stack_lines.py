@@ -1,0 +1,32 @@
+"""The lines of the bundle's code in which a child stood, and what is around them there.
+
+A stack that a signal has Python write (faulthandler) has the numbers of lines alone.
+"""
+
+from msgspec import Struct, field
+
+
+class Block(Struct, frozen=True, omit_defaults=True):
+    """A loop, or a ``with``, around a line."""
+
+    line: int
+    text: str
+    holds: tuple[str, ...] = ()
+    """The objects that a ``with`` holds, as it writes them."""
+    ends_by_nobody: bool = False
+    """True of a ``while`` that nothing in it ends, or that ends as somebody closes a window."""
+
+
+class StackLine(Struct, frozen=True, omit_defaults=True):
+    """A line that a stack names."""
+
+    file: str
+    line: int
+    text: str
+    within: tuple[Block, ...] = ()
+    """Outermost first."""
+    lock_text: str = ""
+    """The line that makes the lock which this one takes."""
+    hands_over: dict[str, str | int] = field(default_factory=dict)
+    """The function without a return that it hands over, as bundle_protocol.returning_nothing has
+    it."""

@@ -1,0 +1,71 @@
+"""The lines of the bundle's code in which a stack stands, as they are read."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.child.stack_lines import read_stacks
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import BundleInfo
+from runner.diagnosis.stack_lines import StackLine
+
+
+def _read(folder: Path, code: str, *lines: int, file: str = "wire.py") -> tuple[StackLine, ...]:
+    (folder / "wire.py").write_text(code)
+    case = Case()
+    case.bundle = BundleInfo(path=str(folder))
+    calls = "".join(f'  File "{folder / file}", line {line} in f\n' for line in lines)
+    return read_stacks(case, f"Current thread 0x1 (most recent call first):\n{calls}")
+
+
+ENDLESS = {
+    "while True:\n    step()": True,
+    "while 1:\n    for a in b:\n        step()": True,
+    "while pyplot.fignum_exists(1):\n    step()": True,
+    "while running:\n    for e in pygame.event.get():\n        running = e\n    step()": True,
+    "while True:\n    if step(): break": False,
+    "while True:\n    x = step()\n    if x: return": False,
+    "while True:\n    yield step()": False,
+    "while x > 1:\n    x = step()": False,
+    "for x in y:\n    step()": False,
+}
+
+
+@pytest.mark.parametrize("loop", ENDLESS)
+def test_a_loop_that_nothing_ends_is_told_from_others(loop: str, tmp_path: Path) -> None:
+    line = next(at for at, text in enumerate(loop.splitlines(), 2) if "step()" in text)
+    code = "def f():\n" + "\n".join(f"    {text}" for text in loop.splitlines())
+    (told,) = _read(tmp_path, code, line)
+    assert told.within[0].text == loop.splitlines()[0]
+    assert told.within[0].ends_by_nobody is ENDLESS[loop]
+
+
+def test_a_function_does_not_stand_in_the_loop_that_defines_it(tmp_path: Path) -> None:
+    code = "for x in y:\n    with lock:\n        def f():\n            step()\n"
+    assert _read(tmp_path, code, 4) == (StackLine(str(tmp_path / "wire.py"), 4, "step()"),)
+
+
+def test_a_with_holds_what_it_names_once_it_is_entered(tmp_path: Path) -> None:
+    code = "lock = threading.Lock()\nwith a.lock, b:\n    with a.lock:\n        x()\n"
+    outer, inner = _read(tmp_path, code, 3, 4)
+    assert [block.holds for block in outer.within] == [("a.lock", "b")]
+    assert outer.lock_text == "lock = threading.Lock()"
+    assert len(inner.within) == 2
+
+
+def test_only_the_bundles_own_code_is_read_and_no_line_that_is_gone(tmp_path: Path) -> None:
+    assert _read(tmp_path, "x = 1\n", 5) == ()
+    assert _read(tmp_path, "x = 1\n", 1, file="../wire.py") == ()
+    # What this Python cannot parse still has its text.
+    assert [one.text for one in _read(tmp_path, "print 'a'\n", 1)] == ["print 'a'"]
+
+
+def test_a_function_without_a_return_is_told_where_it_is_handed_over(tmp_path: Path) -> None:
+    code = (
+        "def rate(t, y):\n    d = [y]\n\ndef log(x):\n    print(x)\n\nsolve(rate, callback=log)\n"
+    )
+    (told,) = _read(tmp_path, code, 7)
+    assert told.hands_over["returns_nothing"] == "rate"
+    assert told.hands_over["last_value"] == "d"
+    (told,) = _read(tmp_path, code.replace("    d = [y]", "    return [y]"), 7)
+    assert told.hands_over == {}
