@@ -13,13 +13,13 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import struct
 import sys
-import zlib
+from binascii import crc32
 from collections.abc import Callable
 from contextlib import suppress
 
 from bundle_protocol import process
+from bundle_protocol.standard import standard_library
 
 LOCKS = "/dev/shm/modelops-runner-"
 """The file of locks of all tasks of a user, whose number follows; it is empty."""
@@ -71,7 +71,7 @@ class Turns:
             if not stat.S_ISREG(os.stat(path).st_mode):
                 return
         self._open()
-        place = 1 + zlib.crc32(os.fsencode(path))
+        place = 1 + crc32(os.fsencode(path))
         if self._lock is None or place in self._held:
             return
         with suppress(OSError):  # The file system has no locks.
@@ -104,6 +104,9 @@ class Turns:
         return True
 
     def _ask(self, command: int, kind: int, place: int, length: int) -> None:
+        with standard_library("struct"):
+            import struct  # What few tasks need.
+
         assert self._lock is not None
         # struct flock of Linux (fcntl(2)).
         fcntl.fcntl(self._lock, command, struct.pack("hhqqi4x", kind, 0, place, length, 0))
