@@ -157,12 +157,12 @@ _CALL = Hint(
 def params_invalid(summary: str, *hints: Hint) -> Failure:
     """A failure that says what is wrong with a task's parameters."""
     return Failure(
-        Finding(
-            code=Code.PARAMS_INVALID,
-            summary=summary,
-            explanation="Parameters are one JSON object (RFC 8259), the seed an integer"
+        Finding.of(
+            Code.PARAMS_INVALID,
+            summary,
+            "Parameters are one JSON object (RFC 8259), the seed an integer"
             " in 0 .. 2**64-1. Nothing was built or run.",
-            hints=list(hints or (_CALL,)),
+            *list(hints or (_CALL,)),
         )
     )
 

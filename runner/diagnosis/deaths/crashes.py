@@ -79,12 +79,12 @@ def crash(
     explanation = reading.explanation
     if fatal is not None and fatal.in_native_thread:
         explanation += " The thread that crashed runs no Python: a library started it."
-    return Finding(
+    return Finding.of(
+        reading.code,
+        f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
+        explanation,
+        *(reading.hints or _crash_hints(case, phase, fatal, case.place_of(frame))),
         phase=phase,
-        code=reading.code,
-        summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
-        explanation=explanation,
-        hints=reading.hints or _crash_hints(case, phase, fatal, case.place_of(frame)),
         exception=exception,
         retryable=reading.retryable,
     )

@@ -156,12 +156,12 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
                 f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
             )
         )
-    return Finding(
+    return Finding.of(
+        Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
+        f"{what}: {why}",
+        explanation,
+        *hints,
         phase=Phase.ENVIRONMENT,
-        code=Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{what}: {why}",
-        explanation=explanation,
-        hints=hints,
         retryable=retryable,
     )
 
@@ -205,12 +205,11 @@ def _misnamed(case: Case, failure: UvFailure, error: UvError, called: str, name:
     edit = None
     if written and "@" in written:  # else its source is named elsewhere too
         edit = requirement_edit(case, failure, written, written.replace(name, called, 1))
-    return Finding(
-        code=Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{failure.file} asks for {name}, and the project at that place calls itself"
-        f" {called}",
-        explanation="\n".join([*([written] if written else []), *error.messages]),
-        hints=[Hint(f"ask for it by its own name, {called}", edit=edit)],
+    return Finding.of(
+        Code.DEPENDENCY_BUILD_FAILED,
+        f"{failure.file} asks for {name}, and the project at that place calls itself {called}",
+        "\n".join([*([written] if written else []), *error.messages]),
+        Hint(f"ask for it by its own name, {called}", edit=edit),
     )
 
 
@@ -235,11 +234,11 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
     elif "/git-v" in folder:
         name = "what was fetched from git"
         hints = [Hint("name the folder of the project: #subdirectory=FOLDER after the URL")]
-    return Finding(
-        code=Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
-        explanation=f"{failure.requirements_from} asks for it to be installed.\n{error.said}",
-        hints=hints,
+    return Finding.of(
+        Code.DEPENDENCY_BUILD_FAILED,
+        f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
+        f"{failure.requirements_from} asks for it to be installed.\n{error.said}",
+        *hints,
     )
 
 

@@ -31,18 +31,16 @@ def other_index_finding(case: Case, failure: UvFailure, error: UvError) -> Findi
     if found is None:
         return None
     name, asked, wanted, other = found.groups()
-    return Finding(
-        code=Code.DEPENDENCY_NOT_FOUND,
-        summary=f"only {asked} is asked for {name}, and it has no {wanted}; {other} may have it",
-        explanation=f"uv takes a package from the first index that has it in any version, so that"
+    return Finding.of(
+        Code.DEPENDENCY_NOT_FOUND,
+        f"only {asked} is asked for {name}, and it has no {wanted}; {other} may have it",
+        f"uv takes a package from the first index that has it in any version, so that"
         f" nobody can put a package of that name in front of yours. {asked} comes before {other}.",
-        hints=[
-            Hint(
-                "if both indexes can be trusted, take the best version of all of them",
-                edit=uv_setting(case, "index-strategy", "unsafe-best-match"),
-            ),
-            Hint(_by_order(failure, asked, other)),
-        ],
+        Hint(
+            "if both indexes can be trusted, take the best version of all of them",
+            edit=uv_setting(case, "index-strategy", "unsafe-best-match"),
+        ),
+        Hint(_by_order(failure, asked, other)),
     )
 
 

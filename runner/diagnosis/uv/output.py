@@ -79,18 +79,20 @@ def _disk_full(failure: UvFailure, error: UvError) -> Finding | None:
         return None
     where = re.search(r"`(/[^`]+)`", error.said)
     own = where is not None and any(map(where[1].startswith, failure.argv[1:]))
-    return Finding(
+    return Finding.of(
+        Code.DISK_FULL,
+        "the disk is full" + (f": no space for {where.group(1)}" if where else ""),
+        error.said,
+        *(
+            room_for_environments()
+            if own
+            else [
+                by_hand("free what uv's cache no longer needs", "uv cache prune"),
+                by_hand("or keep that cache on another disk", "export UV_CACHE_DIR=/a/dir"),
+                by_hand("and environments too", "export MODELOPS_CACHE_DIR=/a/dir"),
+            ]
+        ),
         phase=Phase.ENVIRONMENT,
-        code=Code.DISK_FULL,
-        summary="the disk is full" + (f": no space for {where.group(1)}" if where else ""),
-        explanation=error.said,
-        hints=room_for_environments()
-        if own
-        else [
-            by_hand("free what uv's cache no longer needs", "uv cache prune"),
-            by_hand("or keep that cache on another disk", "export UV_CACHE_DIR=/a/dir"),
-            by_hand("and environments too", "export MODELOPS_CACHE_DIR=/a/dir"),
-        ],
     )
 
 
@@ -104,22 +106,20 @@ def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
     else:
         return None
     own = path is not None and any(argument.startswith(path) for argument in failure.argv)
-    return Finding(
+    return Finding.of(
+        Code.PERMISSION_DENIED,
+        f"uv may not write to {path or 'a folder'}: {reason}",
+        error.said,
+        Hint(
+            "keep environments in a folder that can be written to",
+            command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
+        )
+        if own
+        else Hint(
+            "let uv keep its cache in a folder that can be written to",
+            command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
+        ),
         phase=Phase.ENVIRONMENT,
-        code=Code.PERMISSION_DENIED,
-        summary=f"uv may not write to {path or 'a folder'}: {reason}",
-        explanation=error.said,
-        hints=[
-            Hint(
-                "keep environments in a folder that can be written to",
-                command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
-            )
-            if own
-            else Hint(
-                "let uv keep its cache in a folder that can be written to",
-                command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
-            )
-        ],
     )
 
 
@@ -155,11 +155,11 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
         said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
     else:
         said = " and said nothing"
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"uv ended {status}{said}",
-        explanation="\n".join([*words, *error.hints]),
-        hints=[by_hand("run the same by hand", _by_hand(failure))],
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"uv ended {status}{said}",
+        "\n".join([*words, *error.hints]),
+        by_hand("run the same by hand", _by_hand(failure)),
     )
 
 
@@ -170,51 +170,48 @@ def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
     value = setting["value"] or setting["said"] or ""
     possible = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
     taken = f"it takes {possible[1]}" if possible else setting["why"]
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"{variable} is {value!r}, which uv does not take"
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"{variable} is {value!r}, which uv does not take"
         + (f": {one_line(taken, 200)}" if taken else ""),
-        explanation="\n".join(words),
-        hints=[Hint(f"unset {variable}, or give it another value", command=f"unset {variable}")],
+        "\n".join(words),
+        Hint(f"unset {variable}, or give it another value", command=f"unset {variable}"),
     )
 
 
 def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
     words = last_lines(printable(stderr), 5)
     killed = signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"{signal} ended uv while it made the environment",
-        explanation=(
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"{signal} ended uv while it made the environment",
+        (
             "Something outside ended it: the kernel for want of memory, a batch system, a person."
             if killed
             else "uv itself crashed."
         )
         + (f" It had said: {one_line(words[-1], 200)}" if words else ""),
-        hints=[
-            by_hand("run it again; if it happens again, see who ends it: the kernel, or the"
-                 " batch system, by its log", "dmesg | grep -i 'killed process'")
-            if killed
-            else by_hand("run the same by hand", _by_hand(failure))
-        ],
+        by_hand(
+            "run it again; if it happens again, see who ends it: the kernel, or the"
+            " batch system, by its log",
+            "dmesg | grep -i 'killed process'",
+        )
+        if killed
+        else by_hand("run the same by hand", _by_hand(failure)),
         retryable=killed,
-    )  # fmt: skip
+    )
 
 
 def _status_lost() -> Finding:
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary="how uv ended is not known: the worker's process ignores SIGCHLD, or waits for"
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        "how uv ended is not known: the worker's process ignores SIGCHLD, or waits for"
         " children that are not its own",
-        explanation="The system tells a process once how a child has ended, and tells one that"
+        "The system tells a process once how a child has ended, and tells one that"
         " ignores SIGCHLD nothing. Whether the environment is whole is not known then either, so"
         " it is not used.",
-        hints=[
-            Hint(
-                "in the worker, before the first run: signal.signal(signal.SIGCHLD, signal.SIG_DFL)"
-            ),
-            Hint("or build the environment beforehand: modelops-runner check --build"),
-        ],
+        Hint("in the worker, before the first run: signal.signal(signal.SIGCHLD, signal.SIG_DFL)"),
+        Hint("or build the environment beforehand: modelops-runner check --build"),
     )
 
 

@@ -75,12 +75,7 @@ def python_conflict(
             edit = case.pyproject_text().setting("project", "requires-python", f">={other}")
         title = f"or, if the bundle's own code runs on Python {other}, let it"
         hints.append(Hint(title, edit=edit))
-    return Finding(
-        code=Code.DEPENDENCY_PYTHON_CONFLICT,
-        summary=summary,
-        explanation=explanation,
-        hints=hints,
-    )
+    return Finding.of(Code.DEPENDENCY_PYTHON_CONFLICT, summary, explanation, *hints)
 
 
 def own_python_finding(
@@ -102,15 +97,15 @@ def own_python_finding(
             edit=case.pyproject_text().setting("project", "requires-python", wanted),
         )
     )
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_POLICY_CONFLICT if requested else Code.PYTHON_UNSATISFIED,
-        summary=f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
+    return Finding.of(
+        Code.PYTHON_POLICY_CONFLICT if requested else Code.PYTHON_UNSATISFIED,
+        f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
         f" Python {failure.python_version}",
-        explanation="Interpreters are chosen by [project] requires-python in pyproject.toml, before"
+        "Interpreters are chosen by [project] requires-python in pyproject.toml, before"
         " anything is built. What setup.py or a build backend says is known too late."
         + (f"\n{explanation}" if explanation else ""),
-        hints=hints,
+        *hints,
+        phase=Phase.INTERPRETER,
     )
 
 
@@ -155,23 +150,19 @@ def platform_conflict(
     of_windows = is_of_windows(name, uv_hints)
     written = requirement_for(failure, name)
     platforms = ["win32"] if of_windows else wheel_platforms(uv_hints)
-    return Finding(
-        code=Code.DEPENDENCY_PYTHON_CONFLICT,
-        summary=summary,
-        explanation="\n".join(
-            [f"{failure.file} asks for it, or something that it asks for does.", *uv_hints]
+    return Finding.of(
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        summary,
+        "\n".join([f"{failure.file} asks for it, or something that it asks for does.", *uv_hints]),
+        Hint(
+            "if the bundle works without it here, say where it is needed",
+            edit=requirement_edit(
+                case, failure, written, f"{written}; sys_platform == '{platforms[0]}'"
+            )
+            if len(platforms) == 1 and written is not None and ";" not in written
+            else None,
         ),
-        hints=[
-            Hint(
-                "if the bundle works without it here, say where it is needed",
-                edit=requirement_edit(
-                    case, failure, written, f"{written}; sys_platform == '{platforms[0]}'"
-                )
-                if len(platforms) == 1 and written is not None and ";" not in written
-                else None,
-            ),
-            Hint("or run the bundle on a platform that it has wheels for"),
-        ],
+        Hint("or run the bundle on a platform that it has wheels for"),
     )
 
 

@@ -83,10 +83,11 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
         or not_taken_finding(case, failure, error, proof, edges)
         or _unreadable_package(failure, proof, edges)
         or _no_version(case, failure, proof, edges)
-        or Finding(
-            code=Code.DEPENDENCY_CONFLICT,
-            summary=f"no set of versions satisfies what {failure.bundle_name} needs",
-            hints=[Hint(f"relax the requirements in {failure.file}")],
+        or Finding.of(
+            Code.DEPENDENCY_CONFLICT,
+            f"no set of versions satisfies what {failure.bundle_name} needs",
+            "",
+            Hint(f"relax the requirements in {failure.file}"),
         )
     )
     finding.explanation = f"{finding.explanation}\n{quoted}".strip()
@@ -162,17 +163,15 @@ def _not_found(
             hint = Hint(
                 f"did you mean {near}?", edit=requirement_edit(case, failure, written, after)
             )
-    return Finding(
-        code=Code.DEPENDENCY_NOT_FOUND,
-        summary=f"{name}, {needed}is not in the package index"
+    return Finding.of(
+        Code.DEPENDENCY_NOT_FOUND,
+        f"{name}, {needed}is not in the package index"
         if needed
         else f"there is no package {name} in the package index",
-        explanation="" if wanted is None else _asks(wanted, failure),
-        hints=[
-            hint,
-            _other_index(case, failure),
-            by_hand("or see which index uv is told to ask", "env | grep ^UV_"),
-        ],
+        "" if wanted is None else _asks(wanted, failure),
+        hint,
+        _other_index(case, failure),
+        by_hand("or see which index uv is told to ask", "env | grep ^UV_"),
     )
 
 
@@ -220,12 +219,7 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
     # What is pinned can be let go.
     hints.sort(key=lambda hint: hint.edit is None)
     asks = [_asks(wanted_by(name_of(edge.who), edges), failure) for edge in pair if not edge.root]
-    return Finding(
-        code=Code.DEPENDENCY_CONFLICT,
-        summary=summary,
-        explanation=" ".join(asks).strip(),
-        hints=hints,
-    )
+    return Finding.of(Code.DEPENDENCY_CONFLICT, summary, " ".join(asks).strip(), *hints)
 
 
 def _another(case: Case, failure: UvFailure, name: str) -> Hint:
@@ -307,14 +301,12 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
     who, what = found.groups()
     if what == "inconsistent metadata":
         what = "metadata with another name or version than its file says"
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"{who} is there, and cannot be used: it has {what}",
-        explanation=_asks(wanted_by(name_of(who), edges), failure),
-        hints=[
-            by_hand("fetch it anew", f"uv cache clean {name_of(who)}"),
-            Hint(f"or ask for another version of {name_of(who)}, or tell who publishes it"),
-        ],
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"{who} is there, and cannot be used: it has {what}",
+        _asks(wanted_by(name_of(who), edges), failure),
+        by_hand("fetch it anew", f"uv cache clean {name_of(who)}"),
+        Hint(f"or ask for another version of {name_of(who)}, or tell who publishes it"),
     )
 
 
@@ -350,13 +342,13 @@ def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -
             case, failure, written_requirement(failure, wanted), available or name
         )
         hint = Hint(f"ask for a version of {name} that exists", edit=edit)
-    return Finding(
-        code=Code.DEPENDENCY_NOT_FOUND,
-        summary=f"there is no version {wanted_text}{who}{there_is}"
+    return Finding.of(
+        Code.DEPENDENCY_NOT_FOUND,
+        f"there is no version {wanted_text}{who}{there_is}"
         if spec_of(wanted_text)
         else f"the package index has no version of {name}{who}",
-        explanation=_asks(wanted, failure),
-        hints=[hint],
+        _asks(wanted, failure),
+        hint,
     )
 
 
