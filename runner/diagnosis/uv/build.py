@@ -17,17 +17,8 @@ from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
 from runner.diagnosis.uv.error import FailedUv, UvError, UvFailure, without_drawing
 from runner.diagnosis.uv.not_shipped import not_to_be_built
-from runner.diagnosis.uv.python import (
-    minors_of,
-    own_python_finding,
-    python_conflict,
-    python_hints,
-)
-from runner.diagnosis.uv.requirement_edits import (
-    renamed,
-    requirement_for,
-    wheel_edit,
-)
+from runner.diagnosis.uv.python import minors_of, own_python_finding, python_conflict, python_hints
+from runner.diagnosis.uv.requirement_edits import renamed, requirement_for, wheel_edit
 from runner.events import Phase
 from runner.version import minor_version
 

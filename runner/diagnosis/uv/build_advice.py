@@ -19,10 +19,7 @@ from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
 from runner.diagnosis.uv.python import minors_of, python_hints
-from runner.diagnosis.uv.requirement_edits import (
-    another_version,
-    requirement_for,
-)
+from runner.diagnosis.uv.requirement_edits import another_version, requirement_for
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -118,10 +115,7 @@ def _system(uv: FailedUv, own: bool, words: str) -> list[Hint]:
         install = _on_debian("install PostgreSQL's development files", "libpq-dev")
         written = requirement_for(uv.failure, "psycopg2")
         if written is None:
-            return [
-                install,
-                Hint("or ask for psycopg2-binary, which is not built from source"),
-            ]
+            return [install, Hint("or ask for psycopg2-binary, which is not built from source")]
         binary = written.replace("psycopg2", "psycopg2-binary", 1)
         edit = uv.case.replaced_requirement(written, binary)
         return [Hint("ask for psycopg2-binary in place of psycopg2", edit=edit), install]

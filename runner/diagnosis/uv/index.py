@@ -82,10 +82,7 @@ def index_finding(uv: FailedUv) -> Finding | None:
     if "404 Not Found" in said:
         url = _url(said)
         return Finding.of(
-            Code.DEPENDENCY_NOT_FOUND,
-            f"there is nothing at {url}",
-            said,
-            *_gone(uv, said, url),
+            Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, *_gone(uv, said, url)
         )
     url = _url(said)
     see = Hint("see whether it can be reached from here")

@@ -9,11 +9,7 @@ from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.derivation import EACH, Edge, name_of, spec_of, wanted_by
 from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.hints import uv_setting
-from runner.diagnosis.uv.requirement_edits import (
-    another_version,
-    specified,
-    written_requirement,
-)
+from runner.diagnosis.uv.requirement_edits import another_version, specified, written_requirement
 
 _PRE_RELEASE = re.compile(
     r"Pre-releases are available for `?([\w.-]+)`? in the requested range \(e\.g\., ([\w.!+]+)\)"
@@ -22,7 +18,7 @@ _PRE_RELEASE_WANTED = re.compile(r"`?([\w.-]+)`? was requested with a pre-releas
 _TOO_NEW = re.compile(
     r"`([\w.-]+)` was filtered by .{0,100}?uploaded before (\S+?)\.?(?= )"
     r"(?:.{0,80}?is v([\w.!+]+)|.{0,30}?version, v([\w.!+]+))?"
-    r"(?:,? (?:was )?published at (\d{4}-\d\d-\d\d))?",
+    r"(?:,? (?:was )?published at (\d{4}-\d\d-\d\d))?"
 )
 _YANKED = re.compile(rf"({EACH}) was yanked(?: \(reason: ([^)]{{0,200}})\))?")
 
