@@ -63,10 +63,9 @@ class WireFunction:
 def load(bundle: Bundle) -> WireFunction:
     """Makes the bundle importable, and imports its wire function.
 
-    Raises:
-        RequestError: ``WIRE_NOT_DECLARED``, ``WIRE_AMBIGUOUS``, ``WIRE_NOT_FOUND``,
-            ``WIRE_INVALID``, or ``LOAD_FAILED`` when the bundle's code raised.
-        SystemExit: the bundle's code asked for it.
+    :raises RequestError: ``WIRE_NOT_DECLARED``, ``WIRE_AMBIGUOUS``, ``WIRE_NOT_FOUND``,
+        ``WIRE_INVALID``, or ``LOAD_FAILED`` when the bundle's code raised.
+    :raises SystemExit: the bundle's code asked for it.
     """
     _extend_path(bundle)
     spec = _declared(bundle)
@@ -94,9 +93,9 @@ def load(bundle: Bundle) -> WireFunction:
 def warm_up(bundle: Bundle) -> None:
     """Calls the bundle's warm-up function, if it has one: once, after the load.
 
-    Raises:
-        RequestError: ``WARMUP_INVALID``: there is no such function; ``WARMUP_FAILED``: it raised.
-        SystemExit: the bundle's code asked for it.
+    :raises RequestError: ``WARMUP_INVALID``: there is no such function; ``WARMUP_FAILED``: it
+        raised.
+    :raises SystemExit: the bundle's code asked for it.
     """
     spec = bundle.warmup
     if spec is None:
@@ -127,8 +126,7 @@ def warm_up(bundle: Bundle) -> None:
 def _resolve(spec: str, bundle: Bundle, *, wire: bool) -> tuple[ModuleType, object]:
     """The module that a spec names, imported, and what it names in it.
 
-    Args:
-        wire: whether it is the wire function.
+    :param wire: whether it is the wire function.
     """
     where, _, attributes = spec.partition(":")
     is_file = where.endswith(".py") or "/" in where

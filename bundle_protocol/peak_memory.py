@@ -29,8 +29,7 @@ class PeakMemory:
     def look(self, usage: resource.struct_rusage | None = None) -> None:
         """Looks at the peak.
 
-        Args:
-            usage: this process's, as of now, where it is known.
+        :param usage: this process's, as of now, where it is known.
         """
         usage = usage or resource.getrusage(resource.RUSAGE_SELF)
         if usage.ru_maxrss > self._inherited:

@@ -29,8 +29,7 @@ class StillWriting:
     def files(self, folder: str) -> dict[str, str]:
         """Who writes, by the names of the files.
 
-        Args:
-            folder: where the task has worked.
+        :param folder: where the task has worked.
         """
         found = {}
         if len(sys._current_frames()) > self._threads:

@@ -75,8 +75,7 @@ def _python_name(thread: Thread) -> str:
 def _native_name(task: int, until: float) -> str | None:
     """The name of a thread, and whose it is; None where a fork does well without it.
 
-    Args:
-        until: when what has begun to run should wait, by the monotonic clock.
+    :param until: when what has begun to run should wait, by the monotonic clock.
     """
     try:
         # One that has just begun has no name of its own yet.

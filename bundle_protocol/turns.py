@@ -34,8 +34,7 @@ _WHILE_HOLDING = 0
 class Turns:
     """Those of this process's task, and of the processes that it forks.
 
-    Args:
-        note: takes what is to be said of the results.
+    :param note: takes what is to be said of the results.
     """
 
     def __init__(self, note: Callable[[str], None]) -> None:
