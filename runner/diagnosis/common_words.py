@@ -246,7 +246,8 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return _over_a_copy(case, frame)
     if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2] != "0":
         return Hint(f"indices begin at 0: the last one is {int(index[2]) - 1}")
-    many = _TOO_MANY.search(message) if case.is_own(exception.traceback[-1].file) else None
+    own = exception.traceback and case.is_own(exception.traceback[-1].file)
+    many = _TOO_MANY.search(message) if own else None
     if many and int(many[1]) + 1 == int(many[2]):
         return Hint("see whether its def lacks self, which a method is handed first")
     for words, advice, line in _ADVICE:
