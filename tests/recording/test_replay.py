@@ -280,7 +280,7 @@ def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
     (source / "backend.py").write_text(
-        "import sys\nfor n in range(300000): print('line', n, file=sys.stderr)\n1 / 0\n"
+        "import sys\nsys.stderr.write(''.join(f'line {n}\\n' for n in range(300000)))\n1 / 0\n"
     )
     live = failure(runner, folder)
     assert live.code == "dependency-build-failed"
