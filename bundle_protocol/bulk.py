@@ -47,11 +47,7 @@ def socket_of(fd: int) -> _socket.socket:
 
 
 def send(
-    data: Buffer,
-    socket: _socket.socket | None,
-    folder: str | None,
-    request_id: object,
-    index: int,
+    data: Buffer, socket: _socket.socket | None, folder: str | None, request_id: object, index: int
 ) -> dict[str, object] | None:
     """Sends a buffer, before the message that announces it.
 

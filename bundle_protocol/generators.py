@@ -62,9 +62,7 @@ class Generators:
         self._seeded_by_task: list[Library] = []
         self._seeded_by_bundle: list[Library] = []
         self._workers = PoolWorkers(
-            self._entropy,
-            lambda: [*self._seeded_by_task, *self._seeded_by_bundle],
-            self._end_watch,
+            self._entropy, lambda: [*self._seeded_by_task, *self._seeded_by_bundle], self._end_watch
         )
         on_first_import(
             {

@@ -13,12 +13,7 @@ from types import FunctionType, ModuleType
 from bundle_protocol import bytecode, standard
 from bundle_protocol.describe import raised_error, safe_repr, type_name
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
-from bundle_protocol.messages import (
-    ENTRY_POINT_GROUP,
-    ErrorCode,
-    RequestError,
-    may_be_a_tasks,
-)
+from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError, may_be_a_tasks
 from bundle_protocol.wire_functions import WANTED_SIGNATURE, checked, plainly_takes_three
 
 # By their paths. Only the names: who refers to a module keeps it alive at the interpreter's end,

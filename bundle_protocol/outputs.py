@@ -233,10 +233,7 @@ def _as_dict(returned: object) -> dict[Any, object] | None:
 def _invalid(
     returned: object, problem: str, offending: Sequence[dict[str, object]] = ()
 ) -> RequestError:
-    data: dict[str, object] = {
-        "returned": type_name(type(returned)),
-        "offending": list(offending),
-    }
+    data: dict[str, object] = {"returned": type_name(type(returned)), "offending": list(offending)}
     return RequestError(ErrorCode.RESULT_INVALID, problem, data)
 
 

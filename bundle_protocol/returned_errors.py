@@ -249,12 +249,7 @@ def _of_section(lines: list[str]) -> dict[str, object] | None:
             attributes["text"] = clip("".join(lines[number + 1 : number + 2]).strip(), _MAX_LINE)
         elif frame:
             frames.append(
-                {
-                    "file": frame[1],
-                    "line": int(frame[2]),
-                    "function": frame[3],
-                    "text": None,
-                }
+                {"file": frame[1], "line": int(frame[2]), "function": frame[3], "text": None}
             )
         elif repeated and frames:
             frames[-1]["repeated"] = int(repeated[1])

@@ -104,9 +104,7 @@ def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
         f"{python.executable} said hello and cannot run tasks: this runner's child side"
         f" needs Python {oldest}.",
         requires_python_hint(
-            case,
-            f">={oldest}",
-            "let the runner choose, and say which Pythons it is for",
+            case, f">={oldest}", "let the runner choose, and say which Pythons it is for"
         ),
     )
 

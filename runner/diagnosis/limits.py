@@ -171,10 +171,7 @@ def file_limit(limits: Limits) -> Reached:
         if most is not None
         else f"it has all that it may have ({FILE_SIZE.name})",
         "The limit is the process's own: the worker's, or set by the bundle's code.",
-        [
-            raise_hint(FILE_SIZE),
-            Hint("or write less into one file"),
-        ],
+        [raise_hint(FILE_SIZE), Hint("or write less into one file")],
     )
 
 

@@ -152,11 +152,7 @@ class _Look:
     """Listens to uv, and looks for wheels elsewhere when it begins to build."""
 
     def __init__(
-        self,
-        uv: Uv,
-        command: Sequence[str],
-        cwd: Path,
-        extra_environ: Mapping[str, str],
+        self, uv: Uv, command: Sequence[str], cwd: Path, extra_environ: Mapping[str, str]
     ) -> None:
         self._uv = uv
         self._command = command

@@ -86,11 +86,7 @@ ABOUT_THE_WORKER = {
 
 @pytest.mark.parametrize("name", ABOUT_THE_WORKER)
 def test_what_a_report_says_of_the_worker_replays(
-    name: str,
-    runner: Runner,
-    bundle: MakeBundle,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, runner: Runner, bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wire, said = ABOUT_THE_WORKER[name]
     (tmp_path / "libepigsl.so.27").touch()

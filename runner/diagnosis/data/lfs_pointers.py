@@ -23,10 +23,7 @@ _OF_CODE = {
     "PermissionError",
     "AssertionError",
 }
-_SPECIAL_CODES = {
-    "SyntaxError": Code.SYNTAX_ERROR,
-    "ImportError": Code.IMPORT_FAILED,
-}
+_SPECIAL_CODES = {"SyntaxError": Code.SYNTAX_ERROR, "ImportError": Code.IMPORT_FAILED}
 
 
 def lfs_pointer(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:

@@ -147,13 +147,7 @@ def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
 
 
 def _broken(
-    case: Case,
-    phase: Phase,
-    exception: ExceptionInfo,
-    name: str,
-    sized: str,
-    is_so: str,
-    why: str,
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str, sized: str, is_so: str, why: str
 ) -> Finding:
     place = case.place_of(case.telling_frame(exception))
     message = one_line(printable(exception.message), 140)

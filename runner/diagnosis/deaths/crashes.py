@@ -57,13 +57,7 @@ class _Reading(Struct):
 
 
 def crash(
-    case: Case,
-    phase: Phase,
-    ended: Exit,
-    signal_name: str,
-    stderr: str,
-    *,
-    who: str = "the child",
+    case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str, *, who: str = "the child"
 ) -> Finding:
     """A signal of :data:`CRASHES` ended the child.
 

@@ -129,8 +129,7 @@ def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: Exception
         f"By then, nothing below that line is defined; what failed is:"
         f" {one_line(printable(exception.message), 140)}",
         Hint(
-            "take the line out: a file's own names need no import",
-            edit=without_line(case, frame),
+            "take the line out: a file's own names need no import", edit=without_line(case, frame)
         ),
         phase=phase,
     )

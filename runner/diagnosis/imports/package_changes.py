@@ -76,10 +76,7 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         release = installed_version(case, distribution)
         asks = f"{distribution} {release}" if release else distribution
         summary = f"{asks} needs {name}: {where} uses {what}, which newer releases have not"
-        hints = [
-            *bound,
-            upgrade(case, distribution, f"or take a {distribution} that does without"),
-        ]
+        hints = [*bound, upgrade(case, distribution, f"or take a {distribution} that does without")]
     else:
         summary = f"{where} uses {what}, which {change.distribution} {change.version} removed"
         renamed = _renamed(case, frame, what, change)
