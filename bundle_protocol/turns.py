@@ -13,13 +13,13 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import struct
 import sys
 from binascii import crc32
 from collections.abc import Callable
 from contextlib import suppress
 
 from bundle_protocol import process
-from bundle_protocol.standard import standard_library
 
 LOCKS = "/dev/shm/modelops-runner-"
 """The file of locks of all tasks of a user, whose number follows; it is empty."""
@@ -103,9 +103,6 @@ class Turns:
         return True
 
     def _ask(self, command: int, kind: int, place: int, length: int) -> None:
-        with standard_library("struct"):
-            import struct  # What few tasks need.
-
         assert self._lock is not None
         # struct flock of Linux (fcntl(2)).
         fcntl.fcntl(self._lock, command, struct.pack("hhqqi4x", kind, 0, place, length, 0))
