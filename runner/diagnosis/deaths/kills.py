@@ -46,23 +46,18 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
     if signal_name == "SIGKILL":
         return _killed(phase, ended, stderr)
     outside = signal_name in _FROM_OUTSIDE
+    again = Hint(
+        "run it again; if it recurs, find out who sends the signal: a limit on time of the batch"
+        " system or container shows in how long it ran",
+        command=case.exec_command(),
+    )
     return Finding.of(
         Code.CHILD_CRASHED,
         f"{signal_name} ended the child {DOING[phase]}{_last_words(stderr)}",
         _FROM_OUTSIDE[signal_name] + _used(ended)
         if outside
         else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
-        *(
-            [
-                Hint(
-                    "run it again; if it recurs, find out who sends the signal: a limit on time"
-                    " of the batch system or container shows in how long it ran",
-                    command=case.exec_command(),
-                )
-            ]
-            if outside
-            else []
-        ),
+        *([again] if outside else []),
         case.look_for(
             f"{'or ' if outside else ''}find what sends {signal_name}, in the bundle and what"
             " it uses",
