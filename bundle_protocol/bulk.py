@@ -47,24 +47,16 @@ def socket_of(fd: int) -> _socket.socket:
 
 
 def send(
-    data: Buffer,
-    socket: _socket.socket | None,
-    folder: str | None,
-    request_id: object,
-    index: int,
+    data: Buffer, socket: _socket.socket | None, folder: str | None, request_id: object, index: int
 ) -> dict[str, object] | None:
     """Sends a buffer, before the message that announces it.
 
-    Args:
-        socket: what memfds are sent over, if there is such a socket.
-        folder: the exchange folder, if there is one.
-        request_id: of the request whose message will announce it.
-        index: its place among those that the message announces.
-
-    Returns what its record says of where it is; None where there is neither way.
-
-    Raises:
-        OSError: the folder could not be written to; nothing of it is left there.
+    :param socket: what memfds are sent over, if there is such a socket.
+    :param folder: the exchange folder, if there is one.
+    :param request_id: of the request whose message will announce it.
+    :param index: its place among those that the message announces.
+    :returns: what its record says of where it is; None where there is neither way.
+    :raises OSError: the folder could not be written to; nothing of it is left there.
     """
     # No system but Linux has memfds, and PyPy has had them since 7.3.
     if socket is not None and hasattr(os, "memfd_create"):
@@ -82,8 +74,7 @@ def send(
 def send_descriptor(fd: int, socket: _socket.socket, request_id: object, index: int) -> None:
     """Sends a sealed memfd, as send does.
 
-    Raises:
-        OSError: the socket takes no more, or too many are on their way.
+    :raises OSError: the socket takes no more, or too many are on their way.
     """
     _send_descriptor(fd, socket, _label(request_id, index))
 
@@ -91,9 +82,8 @@ def send_descriptor(fd: int, socket: _socket.socket, request_id: object, index: 
 def receive(socket: _socket.socket, request_id: object, index: int, size: int) -> int:
     """Takes a memfd that was announced, and so is here. Whoever calls closes it.
 
-    Raises:
-        ValueError: it is not here, or not what was announced.
-        OSError: likewise.
+    :raises ValueError: it is not here, or not what was announced.
+    :raises OSError: likewise.
     """
     label = _label(request_id, index)
     for _ in range(_MAX_STALE):
@@ -174,8 +164,7 @@ def _write(data: Buffer, fd: int) -> int:
 def _write_beside(view: memoryview, fd: int) -> int:
     """As _write, with the CRC-32 made in a thread of its own: it takes half as long as the copy.
 
-    Raises:
-        RuntimeError: no thread can be started; nothing is written.
+    :raises RuntimeError: no thread can be started; nothing is written.
     """
     crcs: list[int] = []
     done = _thread.allocate_lock()

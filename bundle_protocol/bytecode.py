@@ -35,9 +35,8 @@ class SourceLoader(machinery.SourceFileLoader):
 def keep_out_of(folder: str, *, but_for: Iterable[str]) -> None:
     """From here on, modules below ``folder``, and those that a task writes, have no bytecode.
 
-    Args:
-        folder: the bundle's.
-        but_for: folders that may lie below it and are not the bundle's: its environment.
+    :param folder: the bundle's.
+    :param but_for: folders that may lie below it and are not the bundle's: its environment.
     """
     bundle = os.path.realpath(folder)
     others = [os.path.realpath(other) for other in but_for]

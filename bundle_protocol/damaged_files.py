@@ -31,15 +31,10 @@ _SAYS_DAMAGED = re.compile(
 def damage(path: str, kind: str, message: str) -> str | None:
     """Tell what is wrong with a file whose first bytes are as they should be.
 
-    Args:
-        kind: what they say that it is, as :mod:`bundle_protocol.misread_files` calls it.
-        message: of the exception that came of reading it.
-
-    Returns:
-        :data:`CUT`, :data:`DAMAGED`; None where neither is known.
-
-    Raises:
-        OSError: it cannot be read.
+    :param kind: what they say that it is, as :mod:`bundle_protocol.misread_files` calls it.
+    :param message: of the exception that came of reading it.
+    :returns: :data:`CUT`, :data:`DAMAGED`; None where neither is known.
+    :raises OSError: it cannot be read.
     """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

@@ -263,9 +263,8 @@ def describe_place(
 ) -> dict[str, object]:
     """A line of code, as a traceback has it: ``file``, ``line``, ``function``, ``text``.
 
-    Args:
-        line: None where the instruction belongs to none, from 3.11 on.
-        variables: the module's.
+    :param line: None where the instruction belongs to none, from 3.11 on.
+    :param variables: the module's.
     """
     try:
         import linecache  # Needs tokenize, which only a failure is worth.

@@ -46,9 +46,8 @@ class Ending:
     def end(self, lost: Lost, last: Callable[[], None]) -> None:
         """Ends what the task has left.
 
-        Args:
-            lost: told in a line what could not be written.
-            last: ends the process, and so does not return.
+        :param lost: told in a line what could not be written.
+        :param last: ends the process, and so does not return.
         """
         self._lost, self._last = lost, last
         if atexit._ncallbacks() > self._callbacks:
@@ -100,8 +99,7 @@ def _log_handlers() -> list[weakref.ref[logging.Handler]]:
 def flush_logs(lost: Lost) -> None:
     """Writes out what ``logging`` keeps.
 
-    Args:
-        lost: told in a line what could not be written.
+    :param lost: told in a line what could not be written.
     """
     _flush(_log_handlers(), lost)
 

@@ -26,8 +26,7 @@ _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.s
 class Entropy:
     """Streams of such numbers, which follow from one seed.
 
-    Args:
-        seed: of the import.
+    :param seed: of the import.
     """
 
     def __init__(self, seed: int) -> None:
@@ -125,8 +124,7 @@ def asked_by_standard_library(frame: FrameType | None) -> bool:
 
     ``tempfile`` makes names by one: tasks with the same seed would get the same names.
 
-    Args:
-        frame: where :mod:`random` is called, or within it.
+    :param frame: where :mod:`random` is called, or within it.
     """
     while frame is not None and frame.f_globals.get("__name__") == "random":
         frame = frame.f_back

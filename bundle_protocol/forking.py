@@ -46,9 +46,8 @@ def why_unsafe(modules: Iterable[ModuleType], transport: Transport) -> str | Non
     A fork has the forking thread only. A lock that another one held stays locked in it for ever
     (fork(2), POSIX), and a GPU's context is not valid in it.
 
-    Args:
-        modules: the bundle's own.
-        transport: this process's own.
+    :param modules: the bundle's own.
+    :param transport: this process's own.
     """
     if sys.platform != "linux":
         return f"on {sys.platform}, system libraries do not survive a fork"
@@ -99,8 +98,7 @@ class Ended:
 class Forker:
     """Forks this process for each task.
 
-    Args:
-        transport: what the task's process answers over; this one does not write to it meanwhile.
+    :param transport: what the task's process answers over; this one does not write to it meanwhile.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -126,8 +124,7 @@ class Forker:
 
         In this one, returns once the task's process has ended: how, unless it has answered.
 
-        Raises:
-            RequestError: ``INTERNAL_ERROR``; the system has no process or no memory for it.
+        :raises RequestError: ``INTERNAL_ERROR``; the system has no process or no memory for it.
         """
         self._progress[0] = _UNANSWERED
         process.flush_console()
@@ -169,9 +166,8 @@ class Forker:
     def end_task(self, note: Callable[[str], None], answer: Callable[[], None]) -> NoReturn:
         """Ends what the task has left, in its process, answers, and ends the process.
 
-        Args:
-            note: told what could not be written.
-            answer: sends the answer. Whoever has it may look at the files.
+        :param note: told what could not be written.
+        :param answer: sends the answer. Whoever has it may look at the files.
         """
         self._ended = True
         self._ending.end(note, partial(_exit, answer))

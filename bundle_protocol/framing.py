@@ -75,9 +75,8 @@ class FrameDecoder:
 
     It holds back no more than one frame, and noise only as long as it may yet become one.
 
-    Args:
-        max_bytes: the longest body accepted, in bytes.
-        strict: frames only, from the first byte on: no noise is expected.
+    :param max_bytes: the longest body accepted, in bytes.
+    :param strict: frames only, from the first byte on: no noise is expected.
     """
 
     def __init__(self, max_bytes: int = MAX_MESSAGE_BYTES, *, strict: bool = False) -> None:
@@ -93,9 +92,8 @@ class FrameDecoder:
     def feed(self, data: bytes) -> Iterable[bytes | Noise]:
         """Takes the next bytes of the stream, and gives what they complete, in order.
 
-        Raises:
-            FramingError: while iterating, after everything that came before the violation.
-            FrameTooLarge: likewise.
+        :raises FramingError: while iterating, after everything that came before the violation.
+        :raises FrameTooLarge: likewise.
         """
         if self._framed and not self._buffer and self._body_bytes is None:
             # As encode_frame makes it, and all of it: nearly every message.
@@ -117,8 +115,7 @@ class FrameDecoder:
     def close(self) -> Noise:
         """The stream has ended: gives the noise still held back.
 
-        Raises:
-            FramingError: the end came inside a frame.
+        :raises FramingError: the end came inside a frame.
         """
         if self._framed and (self._buffer or self._body_bytes is not None):
             expected = "its head" if self._body_bytes is None else f"{self._body_bytes} bytes"

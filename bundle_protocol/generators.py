@@ -45,9 +45,8 @@ _LIBRARIES = {**LIBRARIES, "numba": NumbaRandom, "sqlite3": SQLiteRandom}
 class Generators:
     """Those of this process. It is made when the bundle is about to be imported.
 
-    Args:
-        note: takes what is to be said of the results.
-        seed: of an interpreter that a task has started.
+    :param note: takes what is to be said of the results.
+    :param seed: of an interpreter that a task has started.
     """
 
     def __init__(self, note: Callable[[str], None], seed: int | None = None) -> None:
@@ -63,9 +62,7 @@ class Generators:
         self._seeded_by_task: list[Library] = []
         self._seeded_by_bundle: list[Library] = []
         self._workers = PoolWorkers(
-            self._entropy,
-            lambda: [*self._seeded_by_task, *self._seeded_by_bundle],
-            self._end_watch,
+            self._entropy, lambda: [*self._seeded_by_task, *self._seeded_by_bundle], self._end_watch
         )
         on_first_import(
             {
@@ -79,9 +76,8 @@ class Generators:
     def loaded(self, folder: str, wire: str) -> None:
         """The bundle has been imported.
 
-        Args:
-            folder: the bundle's.
-            wire: the wire function's name, ``module:function``.
+        :param folder: the bundle's.
+        :param wire: the wire function's name, ``module:function``.
         """
         self._entropy.loaded()
         watched = self._seeded_by_task
@@ -96,7 +92,7 @@ class Generators:
     def _end_watch(self) -> list[Library]:
         """The bundle's import ends: what is imported from here on is a task's.
 
-        Returns the libraries that this has seeded.
+        :returns: the libraries that this has seeded.
         """
         if self._loading:
             self._loading = False

@@ -202,9 +202,7 @@ def load_package():
     import importlib.util
 
     spec = importlib.util.spec_from_file_location(
-        "bundle_protocol",
-        os.path.join(HERE, "__init__.py"),
-        submodule_search_locations=[HERE],
+        "bundle_protocol", os.path.join(HERE, "__init__.py"), submodule_search_locations=[HERE]
     )
     assert spec is not None and spec.loader is not None
     package = importlib.util.module_from_spec(spec)

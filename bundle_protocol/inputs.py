@@ -27,15 +27,12 @@ _PIECE_BYTES = 16 * 1024 * 1024
 class Inputs:
     """The inputs of one task, taken and not yet looked at.
 
-    Args:
-        records: what the request says of them.
-        socket: what memfds come over, if there is such a socket.
-        exchange: the folder that files are in, if there is one.
-        request_id: the request's.
-
-    Raises:
-        RequestError: ``INTERNAL_ERROR``: one has not arrived. ``INVALID_PARAMS``: a record is not
-            as specified.
+    :param records: what the request says of them.
+    :param socket: what memfds come over, if there is such a socket.
+    :param exchange: the folder that files are in, if there is one.
+    :param request_id: the request's.
+    :raises RequestError: ``INTERNAL_ERROR``: one has not arrived. ``INVALID_PARAMS``: a record is
+        not as specified.
     """
 
     def __init__(
@@ -63,8 +60,7 @@ class Inputs:
     def views(self) -> dict[str, memoryview | dict[str, memoryview]]:
         """Each by its name, read-only, without a copy where it is large; a result's by theirs.
 
-        Raises:
-            RequestError: ``INTERNAL_ERROR``: one is not what was announced.
+        :raises RequestError: ``INTERNAL_ERROR``: one is not what was announced.
         """
         views: dict[str, memoryview | dict[str, memoryview]] = {}
         for name, output, size, crc, data in self._taken:

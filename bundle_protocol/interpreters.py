@@ -41,8 +41,7 @@ Generators(lambda note: None, seed)
 class Interpreters:
     """Those that this process starts.
 
-    Args:
-        entropy: what their seeds follow from.
+    :param entropy: what their seeds follow from.
     """
 
     def __init__(self, entropy: Entropy) -> None:

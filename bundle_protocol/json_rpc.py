@@ -18,8 +18,7 @@ _from_json = json.JSONDecoder().raw_decode
 def read_request(body: bytes) -> dict[str, object]:
     """Reads one message; ``method`` is a string in it, ``id`` a string or an integer where it is.
 
-    Raises:
-        RequestError: PARSE_ERROR, it is not JSON; INVALID_REQUEST, it is not a request.
+    :raises RequestError: PARSE_ERROR, it is not JSON; INVALID_REQUEST, it is not a request.
     """
     try:
         text = body.decode().strip(" \t\r\n")
@@ -41,12 +40,9 @@ def read_request(body: bytes) -> dict[str, object]:
 def answer(request_id: object, member: str, value: str) -> bytes:
     """Writes an answer.
 
-    Args:
-        member: ``result`` or ``error``.
-        value: JSON.
-
-    Raises:
-        RequestError: MESSAGE_TOO_LARGE.
+    :param member: ``result`` or ``error``.
+    :param value: JSON.
+    :raises RequestError: MESSAGE_TOO_LARGE.
     """
     own = request_id if type(request_id) is int else to_json(request_id)
     return encode(f'{{"jsonrpc":"2.0","id":{own},"{member}":{value}}}')
@@ -61,8 +57,7 @@ def ended(begun: str, lists: dict[str, list[str]]) -> str:
 def encode(text: str) -> bytes:
     """Writes a message that is JSON already.
 
-    Raises:
-        RequestError: MESSAGE_TOO_LARGE.
+    :raises RequestError: MESSAGE_TOO_LARGE.
     """
     # A lone surrogate, out of a file's name or a message, is not Unicode: parsers refuse it.
     body = text.encode("utf-8", "replace")
@@ -78,8 +73,7 @@ def encode(text: str) -> bytes:
 def required(params: dict[str, object], name: str, kind: type[T]) -> T:
     """Gives a parameter.
 
-    Raises:
-        RequestError: INVALID_PARAMS, it is not there or of another type.
+    :raises RequestError: INVALID_PARAMS, it is not there or of another type.
     """
     value = params.get(name)
     # Not isinstance: JSON's true is not an integer, though Python's is.

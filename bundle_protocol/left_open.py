@@ -22,9 +22,8 @@ class LeftOpen:
     def write_out(self, folder: str, note: Callable[[str], None]) -> None:
         """To be called after each task.
 
-        Args:
-            folder: where the task has worked.
-            note: told in a line what of the task's files is not whole.
+        :param folder: where the task has worked.
+        :param note: told in a line what of the task's files is not whole.
         """
         free = _lowest_free()
         if free == self._free:

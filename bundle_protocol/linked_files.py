@@ -29,11 +29,10 @@ def own_copy(file: Any, inside: str, bundle: str, *, empty: bool) -> None:
 
     Where it cannot be made, the link stays, and the worker notes what is written through it.
 
-    Args:
-        file: what is about to be opened: a path, or anything else that ``open`` takes.
-        inside: the task's folder, with a separator at its end.
-        bundle: the bundle's folder, likewise.
-        empty: nothing of the file's content is kept.
+    :param file: what is about to be opened: a path, or anything else that ``open`` takes.
+    :param inside: the task's folder, with a separator at its end.
+    :param bundle: the bundle's folder, likewise.
+    :param empty: nothing of the file's content is kept.
     """
     with suppress(OSError, TypeError, ValueError):
         path = os.fsdecode(file)

@@ -13,12 +13,7 @@ from types import FunctionType, ModuleType
 from bundle_protocol import bytecode, standard
 from bundle_protocol.describe import raised_error, safe_repr, type_name
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
-from bundle_protocol.messages import (
-    ENTRY_POINT_GROUP,
-    ErrorCode,
-    RequestError,
-    may_be_a_tasks,
-)
+from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError, may_be_a_tasks
 from bundle_protocol.wire_functions import WANTED_SIGNATURE, checked, plainly_takes_three
 
 # By their paths. Only the names: who refers to a module keeps it alive at the interpreter's end,
@@ -63,10 +58,9 @@ class WireFunction:
 def load(bundle: Bundle) -> WireFunction:
     """Makes the bundle importable, and imports its wire function.
 
-    Raises:
-        RequestError: ``WIRE_NOT_DECLARED``, ``WIRE_AMBIGUOUS``, ``WIRE_NOT_FOUND``,
-            ``WIRE_INVALID``, or ``LOAD_FAILED`` when the bundle's code raised.
-        SystemExit: the bundle's code asked for it.
+    :raises RequestError: ``WIRE_NOT_DECLARED``, ``WIRE_AMBIGUOUS``, ``WIRE_NOT_FOUND``,
+        ``WIRE_INVALID``, or ``LOAD_FAILED`` when the bundle's code raised.
+    :raises SystemExit: the bundle's code asked for it.
     """
     _extend_path(bundle)
     spec = _declared(bundle)
@@ -94,9 +88,9 @@ def load(bundle: Bundle) -> WireFunction:
 def warm_up(bundle: Bundle) -> None:
     """Calls the bundle's warm-up function, if it has one: once, after the load.
 
-    Raises:
-        RequestError: ``WARMUP_INVALID``: there is no such function; ``WARMUP_FAILED``: it raised.
-        SystemExit: the bundle's code asked for it.
+    :raises RequestError: ``WARMUP_INVALID``: there is no such function; ``WARMUP_FAILED``: it
+        raised.
+    :raises SystemExit: the bundle's code asked for it.
     """
     spec = bundle.warmup
     if spec is None:
@@ -127,8 +121,7 @@ def warm_up(bundle: Bundle) -> None:
 def _resolve(spec: str, bundle: Bundle, *, wire: bool) -> tuple[ModuleType, object]:
     """The module that a spec names, imported, and what it names in it.
 
-    Args:
-        wire: whether it is the wire function.
+    :param wire: whether it is the wire function.
     """
     where, _, attributes = spec.partition(":")
     is_file = where.endswith(".py") or "/" in where

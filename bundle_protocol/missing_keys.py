@@ -125,9 +125,7 @@ def _is_of_a_key(error: BaseException) -> bool:
     return is_key or _AROUND.fullmatch(key) is not None
 
 
-def asking_frames(
-    traceback: TracebackType,
-) -> tuple[list[TracebackType], list[TracebackType]]:
+def asking_frames(traceback: TracebackType) -> tuple[list[TracebackType], list[TracebackType]]:
     """The frames down to the one that asked for the key, and those of a library below it.
 
     The first is the wire function's own, or what else is the outermost.

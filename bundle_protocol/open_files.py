@@ -54,8 +54,7 @@ class OpenFiles:
         What the task has opened is closed. What the bundle's import has opened is for the other
         tasks too, and so it is written out.
 
-        Args:
-            lost: told in a line what could not be written.
+        :param lost: told in a line what could not be written.
         """
         self._flush(lost)
         for shared in self._shared:
@@ -88,9 +87,8 @@ class OpenFiles:
 def write_out(is_of_task: Callable[[int], bool], lost: Lost) -> None:
     """Writes to the files what their writers hold, and closes nothing.
 
-    Args:
-        is_of_task: tells of a descriptor whether its file is the task's.
-        lost: told in a line which of its files is not whole without its end.
+    :param is_of_task: tells of a descriptor whether its file is the task's.
+    :param lost: told in a line which of its files is not whole without its end.
     """
     writers = [
         each
@@ -210,8 +208,7 @@ def _outermost_first(writers: list[object], objects: list[object]) -> list[objec
 def _parts(whole: object, among: set[int] | None) -> set[int]:
     """The ids of what an object holds, and what that holds, and so on; itself too.
 
-    Args:
-        among: the ids that are followed, if not all.
+    :param among: the ids that are followed, if not all.
     """
     parts, left = {id(whole)}, [whole]
     while left and len(parts) < _MAX_PARTS:

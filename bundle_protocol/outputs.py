@@ -57,17 +57,15 @@ def encode_outputs(
 ) -> str:
     """JSON of one record for each output, in order, with its bytes or where they are on their way.
 
-    Args:
-        result: what the wire function returned.
-        transport: its socket takes outputs over ``INLINE_BYTES``, if it has one.
-        exchange: the folder for them where there is no such socket; without either, all are inline.
-        request_id: of the request that the records answer.
-        note: told what is not a failure and may yet surprise.
-        function: the wire function, whose line is told that returns what is no result.
-
-    Raises:
-        RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
-            exchange folder could not be written.
+    :param result: what the wire function returned.
+    :param transport: its socket takes outputs over ``INLINE_BYTES``, if it has one.
+    :param exchange: the folder for them where there is no such socket; without either, all are
+        inline.
+    :param request_id: of the request that the records answer.
+    :param note: told what is not a failure and may yet surprise.
+    :param function: the wire function, whose line is told that returns what is no result.
+    :raises RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
+        exchange folder could not be written.
     """
     plain = _plain_records(result)
     if plain is not None:
@@ -124,8 +122,7 @@ def _plain_records(result: object) -> str | None:
 def plain_bytes(value: object) -> Buffer:
     """The bytes of any buffer, without a copy where they lie in one piece.
 
-    Raises:
-        TypeError: it is not a buffer.
+    :raises TypeError: it is not a buffer.
     """
     if type(value) is bytes:
         return value
@@ -236,10 +233,7 @@ def _as_dict(returned: object) -> dict[Any, object] | None:
 def _invalid(
     returned: object, problem: str, offending: Sequence[dict[str, object]] = ()
 ) -> RequestError:
-    data: dict[str, object] = {
-        "returned": type_name(type(returned)),
-        "offending": list(offending),
-    }
+    data: dict[str, object] = {"returned": type_name(type(returned)), "offending": list(offending)}
     return RequestError(ErrorCode.RESULT_INVALID, problem, data)
 
 

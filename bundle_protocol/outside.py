@@ -53,9 +53,8 @@ _TICK_NS = 20_000_000
 class Outside:
     """All that is taken from there. It is made when the bundle is about to be imported.
 
-    Args:
-        bundle: the bundle's folder.
-        note: takes what is to be said of the results.
+    :param bundle: the bundle's folder.
+    :param note: takes what is to be said of the results.
     """
 
     def __init__(self, bundle: str, note: Callable[[str], None]) -> None:
@@ -96,8 +95,7 @@ class Outside:
     def loaded(self, wire: str) -> None:
         """The bundle has been imported.
 
-        Args:
-            wire: the wire function's name, ``module:function``.
+        :param wire: the wire function's name, ``module:function``.
         """
         self._package = wire.partition(":")[0].partition(".")[0]
         self._loading = False
@@ -128,8 +126,7 @@ class Outside:
     def end(self, result: object, *, instant: bool) -> None:
         """The task has returned a result.
 
-        Args:
-            instant: it took so little time that nothing can have been started.
+        :param instant: it took so little time that nothing can have been started.
         """
         if not instant and self._still_writing is not None:
             files = self._still_writing.files(self._folder)
@@ -166,9 +163,8 @@ class Outside:
     def asked(self, name: str, drawn: bytes, frame: FrameType | None) -> None:
         """The system was asked for random bytes.
 
-        Args:
-            name: by what.
-            frame: of who has asked; None in a thread of compiled code.
+        :param name: by what.
+        :param frame: of who has asked; None in a thread of compiled code.
         """
         while frame is not None and frame.f_globals.get("__name__") in _ENTROPY:
             name = _ENTROPY[frame.f_globals["__name__"]]
@@ -194,9 +190,8 @@ class Outside:
     def opening(self, path: str, frame: FrameType, *, anew: bool) -> None:
         """A library of its own is about to open a file, for reading and for writing.
 
-        Args:
-            frame: of who has it opened.
-            anew: nothing of what is there stays.
+        :param frame: of who has it opened.
+        :param anew: nothing of what is there stays.
         """
         state = None
         with suppress(OSError):  # It is made now.
@@ -226,8 +221,7 @@ class Outside:
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
         """A file was opened by an absolute path.
 
-        Args:
-            frame: of who has opened it.
+        :param frame: of who has opened it.
         """
         if path in _DEVICES:
             while frame is not None and is_standard_library(frame.f_code.co_filename):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import resource
 import sys
-
-_HIGH_WATER = re.compile(rb"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 class PeakMemory:
@@ -32,8 +29,7 @@ class PeakMemory:
     def look(self, usage: resource.struct_rusage | None = None) -> None:
         """Looks at the peak.
 
-        Args:
-            usage: this process's, as of now, where it is known.
+        :param usage: this process's, as of now, where it is known.
         """
         usage = usage or resource.getrusage(resource.RUSAGE_SELF)
         if usage.ru_maxrss > self._inherited:
@@ -48,7 +44,7 @@ class PeakMemory:
 def _high_water() -> int | None:
     try:
         with open("/proc/self/status", "rb", 0) as file:
-            found = _HIGH_WATER.search(file.read())
+            words = file.read().partition(b"\nVmHWM:")[2].split(None, 1)
     except OSError:  # There may be no /proc.
         return None
-    return None if found is None else int(found.group(1)) * 1024
+    return int(words[0]) * 1024 if words else None

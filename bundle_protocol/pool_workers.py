@@ -38,10 +38,10 @@ _here: list[PoolWorkers] = []
 class PoolWorkers:
     """Those of the pools of this process.
 
-    Args:
-        entropy: of generators without a seed.
-        libraries: gives those with a global generator.
-        end_import: ends the bundle's import in a new interpreter; gives those that it has seeded.
+    :param entropy: of generators without a seed.
+    :param libraries: gives those with a global generator.
+    :param end_import: ends the bundle's import in a new interpreter; gives those that it has
+        seeded.
     """
 
     def __init__(
@@ -78,9 +78,8 @@ class PoolWorkers:
     def begin_work(self, begun_with: bytes, number: object) -> None:
         """A piece of work begins in this worker.
 
-        Args:
-            begun_with: what all pieces of this pool follow from.
-            number: the piece's own.
+        :param begun_with: what all pieces of this pool follow from.
+        :param number: the piece's own.
         """
         if self._own is None and self._entropy.is_here:  # In an interpreter of its own.
             self._own = self._end_import()
@@ -122,8 +121,7 @@ class PoolWorkers:
     def _mark(self, queue: Any, number: int) -> None:
         """Has the queue of a pool's work say what its workers' numbers follow from.
 
-        Args:
-            number: of the pool, or of its first piece of work.
+        :param number: of the pool, or of its first piece of work.
         """
         if self._entropy.has_begun and not hasattr(queue, "begun_with"):
             with suppress(AttributeError):  # That of threads takes none.

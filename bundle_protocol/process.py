@@ -93,7 +93,7 @@ def die_with(parent: int) -> None:
 def adopt_orphans() -> bool:
     """Asks Linux to make this process the parent of its descendants whose own parent ends.
 
-    Returns whether it will. A fork of this process has to ask for itself (prctl(2)).
+    :returns: whether it will. A fork of this process has to ask for itself (prctl(2)).
     """
     return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
@@ -106,8 +106,7 @@ def limit_memory(limit: int) -> None:
     for, used or not. So it comes on top of what the bundle's import has asked for, and of the
     stacks that threads have yet to get.
 
-    Args:
-        limit: in bytes.
+    :param limit: in bytes.
     """
     if sys.platform != "linux":
         return  # It counts brk(2) only there.
@@ -137,9 +136,8 @@ def end_on_hang_up(read_fd: int, activity: Activity) -> None:
     A worker may die at any moment, and nobody would wait for the task then. An idle child reads
     the end of the stream by itself, so it is left alone for as long as an orderly end may take.
 
-    Args:
-        read_fd: the transport's read end; it is watched, never read. A file never hangs up.
-        activity: whether the bundle's code runs.
+    :param read_fd: the transport's read end; it is watched, never read. A file never hangs up.
+    :param activity: whether the bundle's code runs.
     """
     # The kernel hands a signal to any thread that does not block it. The one that ends a task whose
     # time is up has the stack written down, and that is to be the stack of the bundle's code.

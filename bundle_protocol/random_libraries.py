@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 class Library:
     """A library with a global generator of random numbers.
 
-    Args:
-        module: the library.
-        entropy: of its generators that are made without a seed.
+    :param module: the library.
+    :param entropy: of its generators that are made without a seed.
     """
 
     reseeds_in_forks = False
@@ -40,15 +39,14 @@ class Library:
     def watch(self, seed: int) -> None:
         """Seeds it for the import, and notices from here on whether the bundle seeds it.
 
-        Args:
-            seed: of the import.
+        :param seed: of the import.
         """
         raise NotImplementedError
 
     def keep(self) -> bool:
         """Ends the watch.
 
-        Returns whether the bundle has seeded it; its state is kept then, for :meth:`restore`.
+        :returns: whether the bundle has seeded it; its state is kept then, for :meth:`restore`.
         """
         raise NotImplementedError
 

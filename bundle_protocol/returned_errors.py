@@ -60,11 +60,10 @@ def returned_error(
     and any other data are none, and nor is an empty output. Whether it makes the task a failure:
     what stands beside results may be about what a model has dealt with.
 
-    Args:
-        name: the output's, without its ending.
-        data: the output; of one over 256 KiB only its ends are looked at.
-        others: the sizes of the other outputs. Where they hold nothing, plain words are an error's:
-            they are what ``str(error)`` leaves of one.
+    :param name: the output's, without its ending.
+    :param data: the output; of one over 256 KiB only its ends are looked at.
+    :param others: the sizes of the other outputs. Where they hold nothing, plain words are an
+        error's: they are what ``str(error)`` leaves of one.
     """
     empty = not any(others)
     if name in ("error", "errors"):
@@ -250,12 +249,7 @@ def _of_section(lines: list[str]) -> dict[str, object] | None:
             attributes["text"] = clip("".join(lines[number + 1 : number + 2]).strip(), _MAX_LINE)
         elif frame:
             frames.append(
-                {
-                    "file": frame[1],
-                    "line": int(frame[2]),
-                    "function": frame[3],
-                    "text": None,
-                }
+                {"file": frame[1], "line": int(frame[2]), "function": frame[3], "text": None}
             )
         elif repeated and frames:
             frames[-1]["repeated"] = int(repeated[1])

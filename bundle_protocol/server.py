@@ -46,16 +46,12 @@ number as high as the transport's."""
 def serve(read_fd: int, write_fd: int, bulk: int | None = None) -> int:
     """Answers the parent's requests.
 
-    Args:
-        read_fd: the descriptor to read frames from.
-        write_fd: the descriptor to write frames to.
-        bulk: the socket for what travels beside the frames, if there is one.
-
-    Returns the process's exit status.
-
-    Raises:
-        SystemExit: the bundle's code asked for it. That is not answered with an error: the process
-            ends as the bundle wanted, with its status and its message, for the parent to see.
+    :param read_fd: the descriptor to read frames from.
+    :param write_fd: the descriptor to write frames to.
+    :param bulk: the socket for what travels beside the frames, if there is one.
+    :returns: the process's exit status.
+    :raises SystemExit: the bundle's code asked for it. That is not answered with an error: the
+        process ends as the bundle wanted, with its status and its message, for the parent to see.
     """
     process.prepare()
     transport = Transport(read_fd, write_fd, bulk)
@@ -98,9 +94,8 @@ def _announce_exit(transport: Transport, announcement: bytes) -> None:
 class Session:
     """The requests so far, and the answers to them: bodies of frames in, bodies out.
 
-    Args:
-        transport: what the answers go over.
-        read_fd: its read end, which hangs up when the parent dies.
+    :param transport: what the answers go over.
+    :param read_fd: its read end, which hangs up when the parent dies.
     """
 
     def __init__(self, transport: Transport, read_fd: int) -> None:
@@ -165,8 +160,7 @@ class Session:
         """The answer to one message; None where there is none to send: to a notification, and to
         a task whose own process has sent it.
 
-        Raises:
-            SystemExit: the bundle's code asked for it.
+        :raises SystemExit: the bundle's code asked for it.
         """
         self._request_id = None
         self._instant = False

@@ -36,10 +36,9 @@ _OF_MEMORY = ("/dev/shm/", "/dev/zero")
 def shared_by_forks(modules: Iterable[ModuleType], own: Collection[int]) -> list[str]:
     """The names of what a task in a fork could change for those after it.
 
-    Args:
-        modules: the bundle's own: mapped memory, queues and connections are told by the variables
-            in them that hold them.
-        own: the descriptors that are not the bundle's.
+    :param modules: the bundle's own: mapped memory, queues and connections are told by the
+        variables in them that hold them.
+    :param own: the descriptors that are not the bundle's.
     """
     variables = [
         (f"{module.__name__}.{name}", value)

@@ -35,9 +35,8 @@ def shared_streams(variables: Iterable[tuple[str, object]], own: Collection[int]
 
     Those that this process has with itself, as event loops do, count where a variable has them.
 
-    Args:
-        variables: of the bundle, by their names.
-        own: the descriptors that are not the bundle's.
+    :param variables: of the bundle, by their names.
+    :param own: the descriptors that are not the bundle's.
     """
     streams = dict(_streams(own))
     if not streams:

@@ -34,8 +34,7 @@ def remember(bundle: str) -> None:
 def standard_library(wanted: str = "") -> Iterator[None]:
     """Finds what this thread imports in here where it would be without the bundle.
 
-    Args:
-        wanted: one of this package's modules; where it is imported already, this does nothing.
+    :param wanted: one of this package's modules; where it is imported already, this does nothing.
     """
     if not _bundle or wanted in sys.modules:
         yield

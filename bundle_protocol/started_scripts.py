@@ -41,8 +41,7 @@ _OF_SHELL = frozenset(";|&<>()")
 class StartedScripts:
     """Those that this process starts.
 
-    Args:
-        note: takes what is to be said of the results.
+    :param note: takes what is to be said of the results.
     """
 
     def __init__(self, note: Callable[[str], None]) -> None:

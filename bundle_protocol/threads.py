@@ -7,6 +7,8 @@ import sys
 import time
 import warnings
 
+from bundle_protocol.standard import standard_library
+
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from threading import Thread
@@ -53,7 +55,8 @@ def threads_that_a_fork_leaves() -> list[str]:
     others = [int(task) for task in os.listdir("/proc/self/task") if int(task) != own]
     if not others:
         return []
-    import threading
+    with standard_library():
+        import threading
 
     names = {thread.native_id: _python_name(thread) for thread in threading.enumerate()}
     until = time.monotonic() + _TIMEOUT_SECONDS
@@ -75,8 +78,7 @@ def _python_name(thread: Thread) -> str:
 def _native_name(task: int, until: float) -> str | None:
     """The name of a thread, and whose it is; None where a fork does well without it.
 
-    Args:
-        until: when what has begun to run should wait, by the monotonic clock.
+    :param until: when what has begun to run should wait, by the monotonic clock.
     """
     try:
         # One that has just begun has no name of its own yet.

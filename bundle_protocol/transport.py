@@ -52,9 +52,8 @@ class Transport:
     def receive(self) -> Iterator[bytes]:
         """The bodies of the frames that come in, until the peer closes its end.
 
-        Raises:
-            FramingError: the peer sent what is not a frame, or too long a one.
-            TransportClosed: see there.
+        :raises FramingError: the peer sent what is not a frame, or too long a one.
+        :raises TransportClosed: see there.
         """
         while True:
             try:
@@ -70,9 +69,8 @@ class Transport:
     def send(self, body: bytes) -> None:
         """Writes one message as a frame. See that :meth:`check` was called before.
 
-        Raises:
-            ConnectionError: nobody is at the other end.
-            TransportClosed: see there.
+        :raises ConnectionError: nobody is at the other end.
+        :raises TransportClosed: see there.
         """
         frame = encode_frame(body)
         try:
@@ -113,8 +111,7 @@ class Transport:
     def check(self) -> None:
         """Looks whether the descriptors are still the transport's, and no other file's.
 
-        Raises:
-            TransportClosed: see there.
+        :raises TransportClosed: see there.
         """
         # Compared and not only tried: a file that the bundle opened may have got the number of a
         # descriptor that it closed, and would be written to.
@@ -133,8 +130,7 @@ class Transport:
 def status_of(act: Callable[[], None]) -> int:
     """Does what uses the transport, and gives the process's exit status for how that has ended.
 
-    Raises:
-        SystemExit: the bundle's code asked for it.
+    :raises SystemExit: the bundle's code asked for it.
     """
     try:
         act()

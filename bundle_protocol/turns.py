@@ -15,7 +15,7 @@ import os
 import stat
 import struct
 import sys
-import zlib
+from binascii import crc32
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -34,8 +34,7 @@ _WHILE_HOLDING = 0
 class Turns:
     """Those of this process's task, and of the processes that it forks.
 
-    Args:
-        note: takes what is to be said of the results.
+    :param note: takes what is to be said of the results.
     """
 
     def __init__(self, note: Callable[[str], None]) -> None:
@@ -71,7 +70,7 @@ class Turns:
             if not stat.S_ISREG(os.stat(path).st_mode):
                 return
         self._open()
-        place = 1 + zlib.crc32(os.fsencode(path))
+        place = 1 + crc32(os.fsencode(path))
         if self._lock is None or place in self._held:
             return
         with suppress(OSError):  # The file system has no locks.

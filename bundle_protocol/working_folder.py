@@ -12,9 +12,8 @@ from bundle_protocol.outside import Outside
 class WorkingFolder:
     """The folder that this process works in.
 
-    Args:
-        bundle: the bundle's own folder, by whose name reports call what is in this one.
-        note: takes what is to be said of the results.
+    :param bundle: the bundle's own folder, by whose name reports call what is in this one.
+    :param note: takes what is to be said of the results.
     """
 
     def __init__(self, bundle: str, note: Callable[[str], None]) -> None:
@@ -25,8 +24,7 @@ class WorkingFolder:
     def enter(self, path: str, params: dict[str, object]) -> None:
         """Works there from now on, on a task with these parameters.
 
-        Raises:
-            RequestError: ``INTERNAL_ERROR``; the folder is not there.
+        :raises RequestError: ``INTERNAL_ERROR``; the folder is not there.
         """
         try:
             os.chdir(path)

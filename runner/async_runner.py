@@ -69,10 +69,7 @@ class AsyncRunner:
         return runner
 
     def _set_up(
-        self,
-        settings: Settings,
-        record: str | PathLike[str] | None,
-        on_event: EventHandler | None,
+        self, settings: Settings, record: str | PathLike[str] | None, on_event: EventHandler | None
     ) -> None:
         self._settings = settings
         self._variables = settings.variables()

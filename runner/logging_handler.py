@@ -6,16 +6,7 @@ import threading
 
 from runner.diagnosis.report.sanitise import secrets_of
 from runner.diagnosis.report.shown_lines import ShownLines
-from runner.events import (
-    Diagnosed,
-    Event,
-    Note,
-    Output,
-    Phase,
-    PhaseFinished,
-    PhaseStarted,
-    Stream,
-)
+from runner.events import Diagnosed, Event, Note, Output, Phase, PhaseFinished, PhaseStarted, Stream
 
 _MOST_STREAMS = 1000
 _SHOWN_ID = 8

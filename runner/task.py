@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from bundle_protocol.describe import with_article
 from runner.defaults import MAX_SEED
-from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.inputs import InputCopies, input_buffers
@@ -156,14 +156,12 @@ _CALL = Hint(
 
 def params_invalid(summary: str, *hints: Hint) -> Failure:
     """A failure that says what is wrong with a task's parameters."""
-    return Failure(
-        Finding(
-            code=Code.PARAMS_INVALID,
-            summary=summary,
-            explanation="Parameters are one JSON object (RFC 8259), the seed an integer"
-            " in 0 .. 2**64-1. Nothing was built or run.",
-            hints=list(hints or (_CALL,)),
-        )
+    return Failure.of(
+        Code.PARAMS_INVALID,
+        summary,
+        "Parameters are one JSON object (RFC 8259), the seed an integer"
+        " in 0 .. 2**64-1. Nothing was built or run.",
+        *(hints or (_CALL,)),
     )
 
 

@@ -4,10 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from argparse import Action, ArgumentParser
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
+
+from runner import Runner
+from runner.cli.command_line.parser import all_parsers
+from runner.diagnosis.report import model
+from runner.settings import Options, Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -97,6 +105,47 @@ def test_modules_of_the_architecture_are_there() -> None:
     named = MODULE.findall((ROOT / "docs" / "architecture.md").read_text())
     assert len(named) > 50
     assert [name for name in named if not any(path.endswith(f"/{name}") for path in modules)] == []
+
+
+def test_every_option_stands_in_the_synopsis() -> None:
+    text = (ROOT / "docs" / "command.md").read_text()
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text))
+    _, parsers = all_parsers()
+    missing = [
+        f"{name} {' '.join(action.option_strings)}"
+        for name, parser in parsers.items()
+        for action in _options(parser)
+        if action.dest != "help" and not shown.intersection(action.option_strings)
+    ]
+    assert missing == []
+
+
+def _options(parser: ArgumentParser) -> Iterator[Action]:
+    for action in parser._actions:
+        if action.option_strings:
+            yield action
+        elif isinstance(action.choices, dict):
+            for below in action.choices.values():
+                yield from _options(below)
+
+
+def test_every_setting_of_a_runner_is_described() -> None:
+    settings = {*Options.__annotations__, *Settings.__struct_fields__}
+    described = re.findall(r":param (\w+):", Runner.__doc__ or "")
+    assert sorted(described) == sorted(settings)
+
+
+def test_every_field_of_a_report_is_described() -> None:
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("report.md", "protocol.md"))
+    structs = [one for one in vars(model).values() if isinstance(one, type)]
+    missing = [
+        f"{one.__name__}.{name}"
+        for one in structs
+        if issubclass(one, Struct) and one.__module__ == model.__name__
+        for name in one.__struct_encode_fields__
+        if not re.search(rf"\b{name}\b", text)
+    ]
+    assert missing == []
 
 
 def anchors(document: Path) -> list[str]:

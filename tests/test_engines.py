@@ -135,11 +135,7 @@ def test_an_engine_runs_the_program_that_the_documents_show(
     script = tmp_path / "study.py"
     text = example(engine).replace("models/seir", str(bundle)).replace("ray.init()", QUICK)
     script.write_text(text)
-    environ = {
-        "MODELOPS_CACHE_DIR": str(cache),
-        "PYTHONPATH": str(ROOT),
-        "HOME": str(tmp_path),
-    }
+    environ = {"MODELOPS_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
     # No path of a socket may be longer than 107 bytes, as those in pytest's own folder would be.
     with TemporaryDirectory(prefix="ray-") as short:
         scratch = Path(short) / "tmp"

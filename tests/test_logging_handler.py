@@ -48,9 +48,7 @@ def test_each_event_has_its_level_and_its_ids(caplog: pytest.LogCaptureFixture) 
     assert vars(caplog.records[0])["run_id"] == "0123456789"
 
 
-def test_lines_of_tasks_that_write_at_once_are_kept_apart(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_lines_of_tasks_that_write_at_once_are_kept_apart(caplog: pytest.LogCaptureFixture) -> None:
     def wrote(task_id: int, data: bytes, stream: Stream = Stream.STDOUT) -> Output:
         return Output(stream, data, 0.0, run_id="r", task_id=task_id)
 

@@ -61,7 +61,7 @@ def test_a_task_runs_and_its_result_is_a_mapping_of_bytes(bundle: Path, cache: P
     assert outputs.child.python is not None
     assert outputs.bundle.digest is not None
     assert set(outputs.timings.phases) == {
-        *("bundle", "interpreter", "environment", "spawn", "handshake", "load", "execute"),
+        *("bundle", "interpreter", "environment", "spawn", "handshake", "load", "execute")
     }
     assert repr(outputs) == "<Result {'echo': 41 bytes}>"
 

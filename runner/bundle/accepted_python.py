@@ -176,9 +176,7 @@ def _requires_python(pyproject: Pyproject) -> PythonRequirement:
         ) from error
     if not satisfiable:
         raise invalid(
-            f"{at}: no Python can satisfy {written!r}",
-            "Its parts exclude each other.",
-            hint,
+            f"{at}: no Python can satisfy {written!r}", "Its parts exclude each other.", hint
         )
     return PythonRequirement(specifier, written, at, line)
 

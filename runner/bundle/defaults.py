@@ -125,9 +125,7 @@ _Threads = Annotated[int, Meta(ge=1, le=9_999)]
 _SETTINGS = {
     "entrypoint": _Setting(_as(str), "a string", "baseline"),
     "params": _Setting(
-        _table,
-        "a table of what JSON can say: no dates, no times, no nan or inf",
-        {"beta": 0.3},
+        _table, "a table of what JSON can say: no dates, no times, no nan or inf", {"beta": 0.3}
     ),
     "seed": _Setting(_seed, "an integer in 0 .. 2**64-1", 1),
     "warmup": _Setting(

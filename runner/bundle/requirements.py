@@ -213,10 +213,7 @@ def optional_dependencies(document: Mapping[str, Any]) -> tuple[str, ...]:
     """
     extras = document.get("project", {}).get("optional-dependencies")
     groups = document.get("dependency-groups")
-    return (
-        *_marked(extras, 'extra == "{}"'),
-        *_marked(groups, '"{}" in dependency_groups'),
-    )
+    return (*_marked(extras, 'extra == "{}"'), *_marked(groups, '"{}" in dependency_groups'))
 
 
 def _marked(table: object, marker: str) -> Iterator[str]:

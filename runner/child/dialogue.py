@@ -366,11 +366,7 @@ class Dialogue:
         from runner.diagnosis.deaths.child_deaths import death
 
         return death(
-            self.case,
-            phase,
-            ended,
-            stderr=self.stderr,
-            noise=self._excerpt(Stream.NOISE).text,
+            self.case, phase, ended, stderr=self.stderr, noise=self._excerpt(Stream.NOISE).text
         )
 
 

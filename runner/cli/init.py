@@ -11,12 +11,7 @@ from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import declared_elsewhere, needed_by_code
 from runner.bundle.foreign.imports import python_files
 from runner.bundle.foreign.model import Foreign
-from runner.bundle.foreign.runnable import (
-    Runnable,
-    find_runnables,
-    named_runnable,
-    runnables_below,
-)
+from runner.bundle.foreign.runnable import Runnable, find_runnables, named_runnable, runnables_below
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.bundle.source import read_code

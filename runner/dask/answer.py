@@ -102,11 +102,12 @@ def answer(result: Result, shared: Path | None) -> Answer:
         kept = {name: _keep(result.buffer(name), shared) for name in large}
     except OSError as error:
         raise error_of(
-            Finding(
+            Finding.of(
+                Code.DISK_FULL if error.errno in _FULL else Code.RESULT_INVALID,
+                f"large outputs cannot be put into {shared}: {error.strerror}",
+                "",
+                Hint("give the worker room there, and leave to write"),
                 phase=Phase.EXECUTE,
-                code=Code.DISK_FULL if error.errno in _FULL else Code.RESULT_INVALID,
-                summary=f"large outputs cannot be put into {shared}: {error.strerror}",
-                hints=[Hint("give the worker room there, and leave to write")],
             )
         ) from error
     return Answer(result.without_outputs(large), kept)

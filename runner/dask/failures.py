@@ -25,13 +25,7 @@ _latest: tuple[tuple[Finding, BundleInfo | None], float, Report] | None = None
 
 # What goes wrong there lies with the machine as much as with the bundle: another one may have the
 # Python, the index, the disk.
-_BEFORE_LOAD = {
-    Phase.BUNDLE,
-    Phase.INTERPRETER,
-    Phase.ENVIRONMENT,
-    Phase.SPAWN,
-    Phase.HANDSHAKE,
-}
+_BEFORE_LOAD = {Phase.BUNDLE, Phase.INTERPRETER, Phase.ENVIRONMENT, Phase.SPAWN, Phase.HANDSHAKE}
 
 
 def is_workers_own(report: Report, *, tried: bool) -> bool:

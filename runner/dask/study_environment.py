@@ -49,9 +49,7 @@ class Made(Struct, frozen=True):
         python = child.python
         name = _NAMES.get(python.implementation, python.implementation)
         return cls(
-            f"{name} {minor_version(python.version)}",
-            _installed(python.prefix, child.pid),
-            threads,
+            f"{name} {minor_version(python.version)}", _installed(python.prefix, child.pid), threads
         )
 
     def difference(self, other: "Made") -> str | None:

@@ -29,13 +29,14 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     stderr = case.evidence.stderr.text if case.evidence.stderr else ""
     fewer = Hint("let the pool have fewer workers (max_workers=, n_jobs=), or give them less")
     if case.machine and case.machine.oom_killed:
-        return Finding(
-            phase=phase,
-            code=Code.OUT_OF_MEMORY,
-            summary=f"the kernel killed {_WORKER} {DOING[phase]}: out of memory",
-            explanation="The kernel's counters show a kill for want of memory at that time. Each"
+        return Finding.of(
+            Code.OUT_OF_MEMORY,
+            f"the kernel killed {_WORKER} {DOING[phase]}: out of memory",
+            "The kernel's counters show a kill for want of memory at that time. Each"
             " worker of a pool has a copy of what it is given.",
-            hints=[fewer, Hint("or give the worker's machine or container more memory")],
+            fewer,
+            Hint("or give the worker's machine or container more memory"),
+            phase=phase,
         )
     ends = _ENDS.search(exception.message[-1000:])
     signal_name = signal_of_fatal_error(stderr) or (ends[1] if ends else None)
@@ -68,10 +69,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         )
         hints = [_WITHOUT, _LOOK]
     return Finding.raised(
-        phase,
-        summary=f"{_WORKER} died, and broke the pool of {place}: {said}",
-        explanation=why,
-        hints=hints,
+        phase, f"{_WORKER} died, and broke the pool of {place}: {said}", why, *hints
     )
 
 

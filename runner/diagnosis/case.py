@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 
@@ -56,7 +56,7 @@ DOING = {
 }
 
 
-class Finding(Struct, kw_only=True):
+class Finding(Struct):
     """A root cause, as the layer that met it or a recogniser that read the evidence states it."""
 
     code: Code
@@ -81,22 +81,13 @@ class Finding(Struct, kw_only=True):
         explanation: str = "",
         *hints: Hint,
         phase: Phase | None = None,
+        exception: ExceptionInfo | None = None,
         retryable: bool | None = None,
     ) -> "Finding":
-        """Make one of all that most have."""
-        return cls(
-            phase=phase,
-            code=code,
-            summary=summary,
-            explanation=explanation,
-            hints=list(hints),
-            retryable=retryable,
-        )
+        return cls(code, summary, phase, explanation, list(hints), exception, retryable)
 
     @classmethod
-    def raised(
-        cls, phase: Phase, *, summary: str, explanation: str = "", hints: Sequence[Hint] = ()
-    ) -> "Finding":
+    def raised(cls, phase: Phase, summary: str, explanation: str = "", *hints: Hint) -> "Finding":
         """Make one of what the bundle's code raised, at its load or in a task."""
         return cls.of(Code.raised_in(phase), summary, explanation, *hints, phase=phase)
 

@@ -40,12 +40,12 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
 
     argv0 = case.child.argv[0] if case.child else "the child"
     if limit is not None and error.errno not in NO_PROCESS:
-        return Finding(
+        return Finding.of(
+            Code.SPAWN_FAILED,
+            f"{argv0} could not be started: {error.strerror}",
+            f"{limit[0].upper()}{limit[1:]}.",
+            Hint("allow more, or run less at a time", command="ulimit -a"),
             phase=Phase.SPAWN,
-            code=Code.SPAWN_FAILED,
-            summary=f"{argv0} could not be started: {error.strerror}",
-            explanation=f"{limit[0].upper()}{limit[1:]}.",
-            hints=[Hint("allow more, or run less at a time", command="ulimit -a")],
             retryable=True,
         )
     program = error.filename or argv0
@@ -72,12 +72,12 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
         why = ""
         argv = case.child.argv if case.child else [str(program)]
         hints = [by_hand("start it by hand and see what it says", shlex.join(argv))]
-    return Finding(
+    return Finding.of(
+        Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
+        summary,
+        "The operating system refused to start the environment's Python." + why,
+        *hints,
         phase=Phase.SPAWN,
-        code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
-        summary=summary,
-        explanation="The operating system refused to start the environment's Python." + why,
-        hints=hints,
     )
 
 
@@ -85,51 +85,47 @@ def no_exchange_folder(error: OSError) -> Finding:
     """The folder for the child's larger results could not be made."""
     if error.errno not in FULL and (lacking := lacks_room(Phase.SPAWN, error)) is not None:
         return lacking
-    return Finding(
-        phase=Phase.SPAWN,
-        code=Code.SPAWN_FAILED,
-        summary=f"no temporary folder could be made for the child: {error.strerror}",
-        explanation=f"Larger results travel through it. What was refused is {error.filename}."
+    return Finding.of(
+        Code.SPAWN_FAILED,
+        f"no temporary folder could be made for the child: {error.strerror}",
+        f"Larger results travel through it. What was refused is {error.filename}."
         if error.filename
         else "",
-        hints=[by_hand("name a folder that has room", "export TMPDIR=/a/folder")],
+        by_hand("name a folder that has room", "export TMPDIR=/a/folder"),
+        phase=Phase.SPAWN,
     )
 
 
 def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
-    return Finding(
-        code=Code.PYTHON_TOO_OLD,
-        summary=f"the child runs {python.implementation} {python.version};"
+    return Finding.of(
+        Code.PYTHON_TOO_OLD,
+        f"the child runs {python.implementation} {python.version};"
         f" tasks need Python {oldest} or newer",
-        explanation=f"{python.executable} said hello and cannot run tasks: this runner's child side"
+        f"{python.executable} said hello and cannot run tasks: this runner's child side"
         f" needs Python {oldest}.",
-        hints=[
-            requires_python_hint(
-                case,
-                f">={oldest}",
-                "let the runner choose, and say which Pythons it is for",
-            )
-        ],
+        requires_python_hint(
+            case, f">={oldest}", "let the runner choose, and say which Pythons it is for"
+        ),
     )
 
 
 def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
-    return Finding(
-        code=Code.PYTHON_MISMATCH,
-        summary=f"the child runs Python {python.version}, its environment was built for {expected}",
-        explanation=f"{python.executable} is not the interpreter that the environment was made"
+    return Finding.of(
+        Code.PYTHON_MISMATCH,
+        f"the child runs Python {python.version}, its environment was built for {expected}",
+        f"{python.executable} is not the interpreter that the environment was made"
         " with: it was upgraded or replaced since. Compiled packages may not load in it.",
-        hints=[case.build_anew()],
+        case.build_anew(),
     )
 
 
 def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Finding:
     child, own = (", ".join(map(str, one)) or "none" for one in (offered, spoken))
-    return Finding(
-        code=Code.PROTOCOL_UNSUPPORTED,
-        summary=f"the child speaks protocol {child}, this runner {own}",
-        explanation="Runner and child come from different releases of modelops-runner.",
-        hints=[Hint("install the same modelops-runner on both sides")],
+    return Finding.of(
+        Code.PROTOCOL_UNSUPPORTED,
+        f"the child speaks protocol {child}, this runner {own}",
+        "Runner and child come from different releases of modelops-runner.",
+        Hint("install the same modelops-runner on both sides"),
     )
 
 
@@ -153,12 +149,12 @@ def violation(case: Case, phase: Phase, what: str, *, foreign: bool = False) -> 
     else:
         title = "look for code that replaces functions of the standard library (json, os, zlib);"
         hint = Hint(f"{title} see a child of your own with scripts/check_child COMMAND")
-    return Finding(
+    return Finding.of(
+        Code.PROTOCOL_VIOLATION,
+        f"what the child sent is not the protocol: {one_line(printable(what), 240)}",
+        why,
+        hint,
         phase=phase,
-        code=Code.PROTOCOL_VIOLATION,
-        summary=f"what the child sent is not the protocol: {one_line(printable(what), 240)}",
-        explanation=why,
-        hints=[hint],
     )
 
 
@@ -176,25 +172,23 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
             "Something in the bundle, or a library it uses, closed descriptors that are not its"
             " own: os.closerange() does, and so do many recipes for daemons."
         )
-    return Finding(
+    return Finding.of(
+        Code.PROTOCOL_VIOLATION,
+        summary,
+        cause,
+        case.look_for("close only what the code itself opened", _ON_DESCRIPTORS),
         phase=phase,
-        code=Code.PROTOCOL_VIOLATION,
-        summary=summary,
-        explanation=cause,
-        hints=[case.look_for("close only what the code itself opened", _ON_DESCRIPTORS)],
     )
 
 
 def outputs_too_large(size: int, limit: int) -> Finding:
-    return Finding(
-        code=Code.MESSAGE_TOO_LARGE,
-        summary=f"the task's outputs have {size} bytes together; the limit is {limit}",
-        explanation="A worker holds the outputs of a task in memory: as many bytes as the memory"
+    return Finding.of(
+        Code.MESSAGE_TOO_LARGE,
+        f"the task's outputs have {size} bytes together; the limit is {limit}",
+        "A worker holds the outputs of a task in memory: as many bytes as the memory"
         " limit of its child; where that has none, as half of the machine's memory.",
-        hints=[
-            Hint("write less per task, or split the task"),
-            Hint("if the worker has room for them, raise the memory limit (--memory-limit)"),
-        ],
+        Hint("write less per task, or split the task"),
+        Hint("if the worker has room for them, raise the memory limit (--memory-limit)"),
     )
 
 
@@ -252,13 +246,13 @@ def remote_error(
         if number in NO_ROOM and phase is Phase.EXECUTE:
             return no_room("the task's outputs", printable(message))
         if number == _TOO_LARGE:
-            return Finding(
-                phase=Phase.EXECUTE,
-                code=Code.DISK_FULL,
-                summary=one_line(printable(message)),
-                explanation="Large values travel in memory or in files, and the limit holds for"
+            return Finding.of(
+                Code.DISK_FULL,
+                one_line(printable(message)),
+                "Large values travel in memory or in files, and the limit holds for"
                 " both. It is the worker's own, or set by the bundle's code.",
-                hints=[Hint("allow larger files", command="ulimit -f unlimited")],
+                Hint("allow larger files", command="ulimit -f unlimited"),
+                phase=Phase.EXECUTE,
                 retryable=False,
             )
         if number in NO_PROCESS:
@@ -283,13 +277,13 @@ def remote_error(
         hints = [invalid_hint(case, message, defined) or hints[0]]
     if known is Code.WIRE_NOT_DECLARED:
         hints.insert(0, no_wire_hint(case))
-    return Finding(
+    return Finding.of(
+        known,
+        one_line(printable(message)),
+        printable(message) if len(message) > 200 else "",
+        *hints,
         # What the bundle declares is the bundle's, also where only its environment could tell.
         phase=Phase.BUNDLE if known is Code.WIRE_NOT_DECLARED else phase,
-        code=known,
-        summary=one_line(printable(message)),
-        explanation=printable(message) if len(message) > 200 else "",
-        hints=hints,
         exception=exception,
     )
 
@@ -313,24 +307,24 @@ def _warmup_failed(
         if finding.code is Code.LOAD_RAISED:
             finding.explanation = _WARMUP
         return finding
-    return Finding(
+    return Finding.of(
+        Code.LOAD_RAISED,
+        one_line(printable(message)),
+        _WARMUP,
+        Hint("correct warmup in [tool.modelops] of pyproject.toml, or take it out"),
         phase=phase,
-        code=Code.LOAD_RAISED,
-        summary=one_line(printable(message)),
-        explanation=_WARMUP,
-        hints=[Hint("correct warmup in [tool.modelops] of pyproject.toml, or take it out")],
     )
 
 
 def no_room(what: str, explanation: str = "") -> Finding:
     """There is neither memory nor a disk with room for what travels beside the wire."""
-    return Finding(
-        phase=Phase.EXECUTE,
-        code=Code.DISK_FULL,
-        summary=f"there is no room for {what}: the disk of the temporary folder is full",
-        explanation=explanation
+    return Finding.of(
+        Code.DISK_FULL,
+        f"there is no room for {what}: the disk of the temporary folder is full",
+        explanation
         or "Large values travel in memory, and through that folder where no memory can be had.",
-        hints=[by_hand("free some space, or name a folder that has it", "export TMPDIR=/a/folder")],
+        by_hand("free some space, or name a folder that has it", "export TMPDIR=/a/folder"),
+        phase=Phase.EXECUTE,
     )
 
 
@@ -339,23 +333,22 @@ def no_process(case: Case, phase: Phase, summary: str) -> Finding:
     from runner.diagnosis.limits import process_limit
 
     reached = process_limit(case.machine.limits if case.machine else Limits())
-    return Finding(
+    return Finding.of(
+        Code.SPAWN_FAILED,
+        f"{one_line(summary)}; {reached.what}",
+        f"{reached.explanation} The task has not begun.",
+        Hint("run fewer children at a time"),
+        *reached.hints,
         phase=phase,
-        code=Code.SPAWN_FAILED,
-        summary=f"{one_line(summary)}; {reached.what}",
-        explanation=f"{reached.explanation} The task has not begun.",
-        hints=[Hint("run fewer children at a time"), *reached.hints],
         retryable=True,
     )
 
 
 def params_too_large(size: int, limit: int) -> Finding:
-    return Finding(
-        code=Code.MESSAGE_TOO_LARGE,
-        summary=f"the task's parameters take {size} bytes as JSON; the limit is {limit}",
-        explanation="Parameters travel as one message.",
-        hints=[
-            Hint("put the data into a file of the bundle, and pass its name"),
-            Hint("or, in Python, pass it as an input: execute(..., inputs={name: data})"),
-        ],
+    return Finding.of(
+        Code.MESSAGE_TOO_LARGE,
+        f"the task's parameters take {size} bytes as JSON; the limit is {limit}",
+        "Parameters travel as one message.",
+        Hint("put the data into a file of the bundle, and pass its name"),
+        Hint("or, in Python, pass it as an input: execute(..., inputs={name: data})"),
     )

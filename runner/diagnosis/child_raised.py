@@ -104,20 +104,21 @@ def exit_finding(
             if phase is Phase.LOAD
             else "A task that cannot go on raises an exception."
         )
-        finding = Finding(
-            phase=phase,
-            code=Code.CHILD_EXITED,
-            summary=f"the child exited with status {exit_code} {DOING[phase]}, by {call}"
+        finding = Finding.of(
+            Code.CHILD_EXITED,
+            f"the child exited with status {exit_code} {DOING[phase]}, by {call}"
             + (f" in {place}" if place else "")
             + (f": {one_line(printable(words), 120)}" if words else ""),
-            explanation=f"{call} ends the whole process, and with it the child. {why}"
+            f"{call} ends the whole process, and with it the child. {why}"
             + ("" if words else " It said nothing."),
-            hints=[
-                Hint(f"take the call of {call} out" + (f" of {place}" if place else "")
-                     + ", or raise another exception, so that the report can say why",
-                     edit=exits_no_more(case, phase, frame))
-            ],
-        )  # fmt: skip
+            Hint(
+                f"take the call of {call} out"
+                + (f" of {place}" if place else "")
+                + ", or raise another exception, so that the report can say why",
+                edit=exits_no_more(case, phase, frame),
+            ),
+            phase=phase,
+        )
     finding.exception = exception
     return finding
 
@@ -253,22 +254,21 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     lacking = _NO_NAME.search(exception.message)
     if lacking is not None and case.is_own(lacking[2]):
         name, file = printable(lacking[1]), case.short_path(lacking[2])
-        return Finding(
+        return Finding.of(
+            Code.IMPORT_FAILED,
+            f"{where} imports {name!r} from {file}, which has no such name",
+            "",
+            *did_you_mean(case, exception),
+            Hint(f"correct the name in {where}, or define {name} in {file}"),
             phase=phase,
-            code=Code.IMPORT_FAILED,
-            summary=f"{where} imports {name!r} from {file}, which has no such name",
-            hints=[
-                *did_you_mean(case, exception),
-                Hint(f"correct the name in {where}, or define {name} in {file}"),
-            ],
         )
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{where} could not import: {one_line(printable(exception.message), 140)}",
-        explanation="The module is there and cannot be imported as it is. Why is not known beyond"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{where} could not import: {one_line(printable(exception.message), 140)}",
+        "The module is there and cannot be imported as it is. Why is not known beyond"
         " what it says.",
-        hints=[Hint(f"see {where}, and the traceback for who says it")],
+        Hint(f"see {where}, and the traceback for who says it"),
+        phase=phase,
     )
 
 
@@ -319,7 +319,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation += f" In that line {one_line(printable(str(values)), 400)}."
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
-    return Finding.raised(phase, summary=summary, explanation=explanation, hints=hints)
+    return Finding.raised(phase, summary, explanation, *hints)
 
 
 def _where_to_look(exception: ExceptionInfo, frame: Frame | None, place: str) -> str:

@@ -47,7 +47,7 @@ def not_compiled(
     where = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Finding.raised(
         phase,
-        summary=f"{where} asks for {printable(str(path))}, which is not there",
-        explanation="The bundle has sources that are to be compiled, and says how.",
-        hints=[Hint("compile the bundle's own sources, if it is made of them", build)],
+        f"{where} asks for {printable(str(path))}, which is not there",
+        "The bundle has sources that are to be compiled, and says how.",
+        Hint("compile the bundle's own sources, if it is made of them", build),
     )

@@ -29,9 +29,9 @@ def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             if found is not None:
                 return Finding.raised(
                     phase,
-                    summary=f"{case.place_of(own[-1])} {found[0]}",
-                    explanation=f"{exception.type}: {one_line(printable(message), 200)}",
-                    hints=[found[1]],
+                    f"{case.place_of(own[-1])} {found[0]}",
+                    f"{exception.type}: {one_line(printable(message), 200)}",
+                    found[1],
                 )
     return None
 

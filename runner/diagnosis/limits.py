@@ -58,12 +58,7 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     else:
         return None
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding.raised(
-        phase,
-        summary=f"{place} {did}: {reached.what}",
-        explanation=reached.explanation,
-        hints=hints,
-    )
+    return Finding.raised(phase, f"{place} {did}: {reached.what}", reached.explanation, *hints)
 
 
 def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -73,21 +68,19 @@ def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     limit = case.child.memory_limit_bytes if case.child else None
     space = case.machine.limits.memory_bytes if case.machine else None
     own = " It may have no more than its memory limit, used or not." if limit else ""
-    return Finding(
-        phase=phase,
-        code=Code.OUT_OF_MEMORY,
-        summary=f"the child ran out of memory {DOING[phase]}{where and f', in {where}'}"
+    return Finding.of(
+        Code.OUT_OF_MEMORY,
+        f"the child ran out of memory {DOING[phase]}{where and f', in {where}'}"
         f"{asked and f': {asked}'}"
         + (f"; its memory limit is {size_text(limit)}" if limit else "")
         + (f"; it may map {size_text(space)} ({MEMORY.name})" if space else ""),
-        explanation=f"Python could not allocate what the code asked for.{own} The same task will"
+        f"Python could not allocate what the code asked for.{own} The same task will"
         " ask for as much again, under the same limit.",
-        hints=[
-            *([raise_hint(MEMORY)] if space else []),
-            Hint(f"give the task more memory, or make it smaller{where and f': see {where}'}"),
-            *([case.raise_memory_limit(limit)] if limit else []),
-        ],
-    )  # fmt: skip
+        *([raise_hint(MEMORY)] if space else []),
+        Hint(f"give the task more memory, or make it smaller{where and f': see {where}'}"),
+        *([case.raise_memory_limit(limit)] if limit else []),
+        phase=phase,
+    )
 
 
 def concerns_limits(exception: ExceptionInfo) -> bool:
@@ -178,10 +171,7 @@ def file_limit(limits: Limits) -> Reached:
         if most is not None
         else f"it has all that it may have ({FILE_SIZE.name})",
         "The limit is the process's own: the worker's, or set by the bundle's code.",
-        [
-            raise_hint(FILE_SIZE),
-            Hint("or write less into one file"),
-        ],
+        [raise_hint(FILE_SIZE), Hint("or write less into one file")],
     )
 
 

@@ -69,7 +69,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
                 )
             ]
         )
-    return Finding.raised(phase, summary=summary, explanation=explanation, hints=hints)
+    return Finding.raised(phase, summary, explanation, *hints)
 
 
 def _alike(key: str, there: list[str]) -> list[str]:
@@ -90,10 +90,10 @@ def _byte_order_mark(
     hint = Hint(f"open {file} with encoding='utf-8-sig'", edit=edit)
     return Finding.raised(
         phase,
-        summary=f"{place} asks for {key!r}; the file has a byte-order mark before that name",
-        explanation="A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
+        f"{place} asks for {key!r}; the file has a byte-order mark before that name",
+        "A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
         " belong to the first column's name unless they are read as what they are.",
-        hints=[hint],
+        hint,
     )
 
 

@@ -77,10 +77,10 @@ def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         what = f"raises a KeyError for {printable(key)}, and no AttributeError"
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} {what}",
-        explanation="Who copies or unpickles an object asks it for names such as __setstate__, and"
-        " before any of its attributes is set.",
-        hints=[Hint("begin with raising AttributeError for such names", edit=edit)],
+        f"{case.place_of(frame)} {what}",
+        "Who copies or unpickles an object asks it for names such as __setstate__, and before any"
+        " of its attributes is set.",
+        Hint("begin with raising AttributeError for such names", edit=edit),
     )
 
 

@@ -78,9 +78,9 @@ def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
         said = f"{json.dumps(values[name])} for the parameter {field!r}: {words}"
         return Finding.raised(
             Phase.EXECUTE,
-            summary=f"{case.place_of(frame)} refuses {one_line(printable(said), _MOST_SHOWN)}",
-            explanation="The class of pydantic that it makes of the parameters says so.",
-            hints=[by_hand("leave it out" if gone else "give a value that it takes", command)],
+            f"{case.place_of(frame)} refuses {one_line(printable(said), _MOST_SHOWN)}",
+            "The class of pydantic that it makes of the parameters says so.",
+            by_hand("leave it out" if gone else "give a value that it takes", command),
         )
     return None
 
@@ -121,12 +121,12 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
         if hint is not None:
             return Finding.raised(
                 Phase.EXECUTE,
-                summary=printable(
+                printable(
                     f"{case.place_of(frame)} computes with the parameter {name!r}; the task gives"
                     f" {one_line(kind, 100)}"
                 ),
-                explanation=f"{exception.type}: {one_line(printable(message), _MOST_SHOWN)}",
-                hints=[hint],
+                f"{exception.type}: {one_line(printable(message), _MOST_SHOWN)}",
+                hint,
             )
     return None
 
@@ -134,9 +134,9 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
 def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
     return Finding.raised(
         Phase.EXECUTE,
-        summary=f"{case.place_of(frame)} {printable(what)}; the task was not given it",
-        explanation=NOT_GIVEN,
-        hints=[give_parameters(case, names)],
+        f"{case.place_of(frame)} {printable(what)}; the task was not given it",
+        NOT_GIVEN,
+        give_parameters(case, names),
     )
 
 
@@ -183,8 +183,8 @@ def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding 
         hint = Hint(f"ask for {printable(there[0])!r}", command=command)
     return Finding.raised(
         Phase.EXECUTE,
-        summary=f"{case.place_of(frame)} has no entry point {printable(asked)!r}{known}",
-        explanation="The wire function is given the entry point that the task is asked for with, or"
+        f"{case.place_of(frame)} has no entry point {printable(asked)!r}{known}",
+        "The wire function is given the entry point that the task is asked for with, or"
         " 'default' where that is none; [tool.modelops] entrypoint may name another.",
-        hints=[hint],
+        hint,
     )

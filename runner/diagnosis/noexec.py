@@ -54,13 +54,12 @@ def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
     name = printable(one_line(PurePath(noexec.path).name, 80))
     does = "load" if _NOT_MAPPED in exception.message else "run"
-    return Finding(
+    return Finding.of(
+        Code.IMPORT_FAILED if does == "load" else loading,
+        f"{place} cannot {does} {name}: {noexec.point} is mounted noexec",
+        f"Nothing on that file system may be executed, and {printable(noexec.path)} is on it.",
+        move_hint(case, noexec),
         phase=phase,
-        code=Code.IMPORT_FAILED if does == "load" else loading,
-        summary=f"{place} cannot {does} {name}: {noexec.point} is mounted noexec",
-        explanation=f"Nothing on that file system may be executed, and {printable(noexec.path)} is"
-        " on it.",
-        hints=[move_hint(case, noexec)],
     )
 
 

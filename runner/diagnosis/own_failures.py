@@ -22,13 +22,12 @@ _BUILDING = {
 
 def internal_error(case: Case, error: Exception) -> Finding:
     """An exception that nothing in the runner expected."""
-    return Finding(
+    return Finding.of(
+        Code.INTERNAL_ERROR,
+        f"the runner itself failed: {type(error).__name__}: {one_line(str(error), 120)}",
+        "This is a fault of modelops-runner, or of the machine under it, and not of the bundle.",
+        by_hand("report it, with what this records", case.exec_command("--record failure")),
         phase=case.journal.current or Phase.BUNDLE,
-        code=Code.INTERNAL_ERROR,
-        summary=f"the runner itself failed: {type(error).__name__}: {one_line(str(error), 120)}",
-        explanation="This is a fault of modelops-runner, or of the machine under it, and not of the"
-        " bundle.",
-        hints=[by_hand("report it, with what this records", case.exec_command("--record failure"))],
         exception=_exception_info(error),
     )
 
@@ -39,17 +38,15 @@ def cancelled(case: Case, by: str) -> Finding:
     :param by: what ended it, such as ``SIGINT``.
     """
     phase = case.journal.current or Phase.BUNDLE
-    return Finding(
+    return Finding.of(
+        Code.CANCELLED,
+        f"{by} ended the run {_BUILDING[phase]}",
+        "The child and its descendants are gone, and nothing half-built is left.",
+        Hint(
+            "run it again: what was built before is reused",
+            command=case.exec_command() if case.bundle else None,
+        ),
         phase=phase,
-        code=Code.CANCELLED,
-        summary=f"{by} ended the run {_BUILDING[phase]}",
-        explanation="The child and its descendants are gone, and nothing half-built is left.",
-        hints=[
-            Hint(
-                "run it again: what was built before is reused",
-                command=case.exec_command() if case.bundle else None,
-            )
-        ],
     )
 
 

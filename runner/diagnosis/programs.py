@@ -83,18 +83,15 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
     return Finding.raised(
         phase,
-        summary=f"{_place(case, exception)} starts the program {shown}, which this worker does not"
-        " have",
-        explanation="It is in none of the folders of PATH, which the child has of its worker."
+        f"{_place(case, exception)} starts the program {shown}, which this worker does not have",
+        "It is in none of the folders of PATH, which the child has of its worker."
         " Programs are no Python packages: an environment brings them only where a package has"
         " them.",
-        hints=[
-            Hint(
-                f"install {shown} where the workers run{on_debian}",
-                command=f"apt-get install {package}" if package else None,
-                by="person" if package else UNSET,
-            )
-        ],
+        Hint(
+            f"install {shown} where the workers run{on_debian}",
+            command=f"apt-get install {package}" if package else None,
+            by="person" if package else UNSET,
+        ),
     )
 
 
@@ -103,10 +100,10 @@ def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Fin
     edit = without_line(case, frame) if frame and _CALL.fullmatch(frame.text or "") else None
     return Finding.raised(
         phase,
-        summary=f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
-        explanation="The program is not there either. What a task writes into its working folder is"
+        f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
+        "The program is not there either. What a task writes into its working folder is"
         " kept by `exec --output DIR`.",
-        hints=[Hint("take the call out", edit=edit)],
+        Hint("take the call out", edit=edit),
     )
 
 
@@ -120,10 +117,10 @@ def _one_text(case: Case, phase: Phase, exception: ExceptionInfo, command: str) 
         edit = case.line_edit(frame, after) if not set("'\"\\") & set(command) else None
     return Finding.raised(
         phase,
-        summary=f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
+        f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
         " there is no program of that name",
-        explanation="Without a shell, the whole text is the program's name.",
-        hints=[Hint("make a list of the program and its arguments", edit=edit)],
+        "Without a shell, the whole text is the program's name.",
+        Hint("make a list of the program and its arguments", edit=edit),
     )
 
 
@@ -138,9 +135,9 @@ def _not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     path = shlex.quote(str(PurePath(case.bundle.path) / named))
     return Finding.raised(
         phase,
-        summary=f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
-        explanation="The bundle has the file, without the permission to execute it.",
-        hints=[Hint("let it be executed", command=f"chmod +x {path}")],
+        f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
+        "The bundle has the file, without the permission to execute it.",
+        Hint("let it be executed", command=f"chmod +x {path}"),
     )
 
 
@@ -161,11 +158,11 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
         hint = Hint(f"see what it wrote to its standard error, below, and {place}")
     return Finding.raised(
         phase,
-        summary=f"`{command}`, which {place} starts, {how}"
+        f"`{command}`, which {place} starts, {how}"
         + (f": {one_line(words, 160)}" if words else ""),
-        explanation="The program failed; Python and the bundle's environment did not."
+        "The program failed; Python and the bundle's environment did not."
         + (f" It said:\n{printable(said.strip())}" if words and words != said.strip() else ""),
-        hints=[hint],
+        hint,
     )
 
 

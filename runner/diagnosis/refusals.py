@@ -134,53 +134,57 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
     said = error.strerror or type(error).__name__
     what = f"{place}: {said}" if place else said
     if number in FULL or number == errno.EFBIG:
-        return Finding(
+        return Finding.of(
+            Code.DISK_FULL,
+            f"there is no room for a file: {what}",
+            _told(limit),
+            *(
+                [Hint("allow larger files", command=FILE_SIZE.command("unlimited"))]
+                if limit
+                else [_more_room(number)]
+            ),
             phase=phase,
-            code=Code.DISK_FULL,
-            summary=f"there is no room for a file: {what}",
-            explanation=_told(limit),
-            hints=[Hint("allow larger files", command=FILE_SIZE.command("unlimited"))]
-            if limit
-            else [_more_room(number)],
         )
     if number in DENIED:
-        return Finding(
+        return Finding.of(
+            Code.PERMISSION_DENIED,
+            f"the runner may not do what it has to: {what}",
+            "",
+            *_allowed(number, place),
             phase=phase,
-            code=Code.PERMISSION_DENIED,
-            summary=f"the runner may not do what it has to: {what}",
-            hints=_allowed(number, place),
         )
     if number == errno.ENOENT and _has_no_working_directory():
-        return Finding(
+        return Finding.of(
+            _CODES.get(phase, Code.SPAWN_FAILED),
+            "the working directory of this process was deleted",
+            "Paths that are relative to it lead nowhere.",
+            Hint("go to a folder that is there", command="cd ~"),
             phase=phase,
-            code=_CODES.get(phase, Code.SPAWN_FAILED),
-            summary="the working directory of this process was deleted",
-            explanation="Paths that are relative to it lead nowhere.",
-            hints=[Hint("go to a folder that is there", command="cd ~")],
         )
     if limit is not None:
         of_bundle = phase is Phase.BUNDLE  # which is not at fault
-        return Finding(
+        return Finding.of(
+            Code.SPAWN_FAILED if of_bundle else _CODES.get(phase, Code.SPAWN_FAILED),
+            f"the system refused what the runner needs: {what}",
+            _told(limit),
+            Hint("allow more, or run less at a time", command=limit[1]),
             phase=Phase.SPAWN if of_bundle else phase,
-            code=Code.SPAWN_FAILED if of_bundle else _CODES.get(phase, Code.SPAWN_FAILED),
-            summary=f"the system refused what the runner needs: {what}",
-            explanation=_told(limit),
-            hints=[Hint("allow more, or run less at a time", command=limit[1])],
             retryable=True,
         )
     if number in _ANYWHERE:
-        return Finding(
+        return Finding.of(
+            _CODES.get(phase, Code.SPAWN_FAILED),
+            f"the system refused what the runner needs: {what}",
             phase=phase,
-            code=_CODES.get(phase, Code.SPAWN_FAILED),
-            summary=f"the system refused what the runner needs: {what}",
             retryable=True,
         )
     if number in _IN_THE_WAY and place:
-        return Finding(
+        return Finding.of(
+            _CODES.get(phase, Code.PERMISSION_DENIED),
+            f"the runner cannot use what lies there: {what}",
+            "",
+            Hint("see what it is", command=f"ls -ld {shlex.quote(place)}"),
             phase=phase,
-            code=_CODES.get(phase, Code.PERMISSION_DENIED),
-            summary=f"the runner cannot use what lies there: {what}",
-            hints=[Hint("see what it is", command=f"ls -ld {shlex.quote(place)}")],
         )
     return None
 

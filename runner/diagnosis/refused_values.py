@@ -68,9 +68,9 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     refused = printable(one_line(f"{owner} takes no {name}={got}", 160))
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(own[-1])}: {refused}",
-        explanation=f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
-        hints=[_meant(case, own[-1], name, owner, takes, got)],
+        f"{case.place_of(own[-1])}: {refused}",
+        f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
+        _meant(case, own[-1], name, owner, takes, got),
     )
 
 
@@ -131,10 +131,9 @@ def _none_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -
     listed = one_line(printable(", ".join(takes)), _MOST_SHOWN)
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} hands over {printable(texts[0])!r}, which is none of"
-        f" {listed}",
-        explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        hints=[Hint(f"write one of them in its place: {listed}")],
+        f"{case.place_of(frame)} hands over {printable(texts[0])!r}, which is none of {listed}",
+        f"{exception.type}: {one_line(printable(exception.message), 200)}",
+        Hint(f"write one of them in its place: {listed}"),
     )
 
 
@@ -159,10 +158,9 @@ def _there_is(
     after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)}: there is no {printable(value)!r};"
-        f" there is {printable(near)!r}",
-        explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        hints=[Hint(f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after))],
+        f"{case.place_of(frame)}: there is no {printable(value)!r}; there is {printable(near)!r}",
+        f"{exception.type}: {one_line(printable(exception.message), 200)}",
+        Hint(f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after)),
     )
 
 

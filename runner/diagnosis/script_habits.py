@@ -80,12 +80,12 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         return _no_command_line(case, phase, exception, code, exception.message)
     if found := _interactive(case, exception, frame):
         what, hint = found
-        return Finding(
+        return Finding.of(
+            code,
+            f"{case.place_of(frame) or 'the bundle'} {what}",
+            f"What came of it is {exception.type}: {one_line(exception.message, 120)}",
+            hint,
             phase=phase,
-            code=code,
-            summary=f"{case.place_of(frame) or 'the bundle'} {what}",
-            explanation=f"What came of it is {exception.type}: {one_line(exception.message, 120)}",
-            hints=[hint],
         )
     asked = {PurePath(one.file).name for one in exception.traceback[-2:]} & {"getpass.py"}
     says = exception.type == "EOFError" and (asked or exception.message == _NO_LINE)
@@ -93,20 +93,17 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         exception.type in _OF_NOTHING and _STDIN.search((frame and frame.text) or "")
     ):
         return None
-    return Finding(
-        phase=phase,
-        code=code,
-        summary=f"{case.place_of(frame) or 'the bundle'} "
+    return Finding.of(
+        code,
+        f"{case.place_of(frame) or 'the bundle'} "
         + ("asks for input on a terminal, and a task has none" if says else _READS_STDIN),
-        explanation="A task's standard input is empty. Its values come as the wire function's"
-        " params.",
-        hints=[
-            _give_value(case, exception, frame)
-            or by_hand(
-                'read it in the wire function, as params["name"], and hand it over',
-                case.exec_command("--param name=..."),
-            )
-        ],
+        "A task's standard input is empty. Its values come as the wire function's params.",
+        _give_value(case, exception, frame)
+        or by_hand(
+            'read it in the wire function, as params["name"], and hand it over',
+            case.exec_command("--param name=..."),
+        ),
+        phase=phase,
     )
 
 
@@ -194,21 +191,21 @@ def _no_command_line(
     said = f": {one_line(printable(words), 120)}" if words else ""
     frame = case.telling_frame(exception)
     if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
-        return Finding(
+        return Finding.of(
+            code,
+            f"{place} hands its parser options that it does not take{said}",
+            "The parser ends the process then, and with it the child.",
+            Hint(f"correct them in {place}, or declare them: add_argument(...)"),
             phase=phase,
-            code=code,
-            summary=f"{place} hands its parser options that it does not take{said}",
-            explanation="The parser ends the process then, and with it the child.",
-            hints=[Hint(f"correct them in {place}, or declare them: add_argument(...)")],
         )
     runs_script = any("runpy" in frame.file for frame in exception.traceback)
     if phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
-        return Finding(
+        return Finding.of(
+            code,
+            f"{place} does not take the options that it was given{said}",
+            "The wire function runs a command, with the task's parameters as options.",
+            _give_options(case, words),
             phase=phase,
-            code=code,
-            summary=f"{place} does not take the options that it was given{said}",
-            explanation="The wire function runs a command, with the task's parameters as options.",
-            hints=[_give_options(case, words)],
         )
     if given := _give_value(case, exception, frame):
         hint = given
@@ -219,10 +216,10 @@ def _no_command_line(
         )
     else:
         hint = Hint("take the values from params, in place of a command line")
-    return Finding(
+    return Finding.of(
+        code,
+        f"{place} reads a command line, and a task has none{said}",
+        "A task's values come as the wire function's entrypoint, params and seed.",
+        hint,
         phase=phase,
-        code=code,
-        summary=f"{place} reads a command line, and a task has none{said}",
-        explanation="A task's values come as the wire function's entrypoint, params and seed.",
-        hints=[hint],
     )

@@ -219,7 +219,7 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     if found is None:
         return None
     summary, hint = found
-    return Finding.raised(phase, summary=f"{case.place_of(frames[-1])} {summary}", hints=[hint])
+    return Finding.raised(phase, f"{case.place_of(frames[-1])} {summary}", "", hint)
 
 
 def _rewritten(

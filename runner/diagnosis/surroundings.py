@@ -220,9 +220,7 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if frame and "GPU" in found.what and _is_of_torch(exception, frame):
         edit = case.line_edit(frame, _on_any_device(frame.text or ""))
         hints = [Hint(hints[0].title, edit=edit), *hints[1:]]
-    return Finding.raised(
-        phase, summary=f"{place}: {found.what}", explanation=found.explanation, hints=hints
-    )
+    return Finding.raised(phase, f"{place}: {found.what}", found.explanation, *hints)
 
 
 def _hint(case: Case, title: str, command: str | None) -> Hint:

@@ -60,37 +60,33 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     version = f"{python.implementation} {python.version}" if python else "this Python"
     text = str(attributes.get("text") or "").strip()
     if text.startswith(_CONFLICT_MARKS):
-        return Finding(
+        return Finding.of(
+            Code.SYNTAX_ERROR,
+            f"{where} has the marks of a merge conflict",
+            f"The line is: {one_line(text, 160)}",
+            by_hand(
+                f"resolve the conflict in {file}: keep one side of each part, and remove"
+                " the lines with the marks",
+                f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {case.file_argument(file)}",
+            ),
             phase=phase,
-            code=Code.SYNTAX_ERROR,
-            summary=f"{where} has the marks of a merge conflict",
-            explanation=f"The line is: {one_line(text, 160)}",
-            hints=[
-                by_hand(
-                    f"resolve the conflict in {file}: keep one side of each part, and remove"
-                    " the lines with the marks",
-                    f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {case.file_argument(file)}",
-                )
-            ],
         )
     if "null bytes" in exception.message and not attributes.get("filename"):
         return _no_utf_8(case, phase, exception, version)
     syntax = newer_syntax(text, exception.message, python.version) if python else None
     if syntax is not None:
-        return Finding(
-            phase=phase,
-            code=Code.SYNTAX_ERROR,
-            summary=f"{where} uses {syntax.name}, which came with Python {syntax.version}; this is"
+        return Finding.of(
+            Code.SYNTAX_ERROR,
+            f"{where} uses {syntax.name}, which came with Python {syntax.version}; this is"
             f" {version}",
-            explanation=f"The line is: {one_line(text, 160)}" if text else "",
-            hints=[
-                requires_python_hint(
-                    case,
-                    f">={syntax.version}",
-                    "say which Pythons the code is written for, and a newer one is chosen",
-                ),
-                Hint(f"or write {where} in the older way"),
-            ],
+            f"The line is: {one_line(text, 160)}" if text else "",
+            requires_python_hint(
+                case,
+                f">={syntax.version}",
+                "say which Pythons the code is written for, and a newer one is chosen",
+            ),
+            Hint(f"or write {where} in the older way"),
+            phase=phase,
         )
     edit, command, more = None, None, []
     if python_2 := _of_python_2(text):
@@ -137,12 +133,13 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hint = f"correct {where}; if it is right for a newer Python, say so in requires-python"
     explanation = [f"The line is: {one_line(text, 160)}"] if text else []
     explanation += [_DIVIDES] if more else []
-    return Finding(
+    return Finding.of(
+        Code.SYNTAX_ERROR,
+        f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
+        "\n".join(explanation),
+        Hint(hint, command, edit, by="person" if command else UNSET),
+        *more,
         phase=phase,
-        code=Code.SYNTAX_ERROR,
-        summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
-        explanation="\n".join(explanation),
-        hints=[Hint(hint, command, edit, by="person" if command else UNSET), *more],
     )
 
 
@@ -188,20 +185,18 @@ def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) 
         name = case.bundle.entry_point.partition(":")[0]
     file = name if name in case.bundle_files else ""
     known = f"{case.bundle.path}/{file}" if file and case.bundle else None
-    return Finding(
-        phase=phase,
-        code=Code.SYNTAX_ERROR,
-        summary=f"{file or 'a module of the bundle'} is not Python in UTF-8: it has zero bytes",
-        explanation=f"{version} says: {one_line(exception.message, 100)}. Text in UTF-16, as some"
+    return Finding.of(
+        Code.SYNTAX_ERROR,
+        f"{file or 'a module of the bundle'} is not Python in UTF-8: it has zero bytes",
+        f"{version} says: {one_line(exception.message, 100)}. Text in UTF-16, as some"
         " editors of Windows save it, has one in each letter; a file that was cut off may end in"
         " them.",
-        hints=[
-            Hint(
-                "save it as UTF-8, if it is UTF-16",
-                command=as_utf_8(known, "UTF-16") if known else None,
-                by="person" if known else UNSET,
-            )
-        ],
+        Hint(
+            "save it as UTF-8, if it is UTF-16",
+            command=as_utf_8(known, "UTF-16") if known else None,
+            by="person" if known else UNSET,
+        ),
+        phase=phase,
     )
 
 

@@ -237,25 +237,21 @@ def hung(
     }.get(phase, "the child did not answer")
     if stopped:
         standing = f"; a signal had stopped it{standing and ','}{standing[1:]}"
-    return Finding(
-        phase=phase,
-        code=Code.CHILD_HUNG,
-        summary=f"{what} within {limit:g} s{standing}",
-        explanation=_STOPPED if stopped else explanation,
-        hints=[Hint("find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
-        if stopped
-        else [
-            *(
-                [_in_the_task(case, exception)]
-                if phase is Phase.LOAD and _SPAWNED.search(stderr)
-                else []
-            ),
-            *(
-                (phase is Phase.EXECUTE and failed_workers(case, stderr))
-                or ([Hint(wait.advice)] if wait and wait.advice else [])
-            ),
+    hints = [Hint("find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
+    if not stopped:
+        spawns = phase is Phase.LOAD and bool(_SPAWNED.search(stderr))
+        advice = [Hint(wait.advice)] if wait and wait.advice else []
+        hints = [
+            *([_in_the_task(case, exception)] if spawns else []),
+            *((phase is Phase.EXECUTE and failed_workers(case, stderr)) or advice),
             *([raise_limit, *see] if computes else [*see, raise_limit]),
-        ],
+        ]
+    return Finding.of(
+        Code.CHILD_HUNG,
+        f"{what} within {limit:g} s{standing}",
+        _STOPPED if stopped else explanation,
+        *hints,
+        phase=phase,
         exception=exception,
     )
 
@@ -276,15 +272,13 @@ def failed_workers(case: Case, stderr: str) -> list[Hint]:
 
 def outputs_not_read(case: Case, limit: float) -> Finding:
     """The task's time was over while its outputs were read."""
-    return Finding(
+    return Finding.of(
+        Code.CHILD_HUNG,
+        f"the task's outputs were not all read within {limit:g} s",
+        "The task was done in time; reading what it returned counts as its time too.",
+        Hint(
+            "return less, or raise the limit",
+            command=case.exec_command(f"--timeout {max(limit * 10, 60):g}"),
+        ),
         phase=Phase.EXECUTE,
-        code=Code.CHILD_HUNG,
-        summary=f"the task's outputs were not all read within {limit:g} s",
-        explanation="The task was done in time; reading what it returned counts as its time too.",
-        hints=[
-            Hint(
-                "return less, or raise the limit",
-                command=case.exec_command(f"--timeout {max(limit * 10, 60):g}"),
-            )
-        ],
     )

@@ -347,12 +347,12 @@ def _copy_files(folder: Path, files: Iterable[str], copy: Path) -> None:
 
 
 def _edited(source: Source) -> Finding:
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"{source.name or source.path.name} was edited while its environment was built",
-        explanation="What was built would be neither what the bundle was nor what it is now."
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"{source.name or source.path.name} was edited while its environment was built",
+        "What was built would be neither what the bundle was nor what it is now."
         " Nothing of it is kept.",
-        hints=[Hint("run it again")],
+        Hint("run it again"),
         retryable=True,
     )
 

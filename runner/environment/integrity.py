@@ -19,13 +19,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runner.environment.file_states import (
-    BYTECODE,
-    look,
-    read_down,
-    top_folders,
-    write_down,
-)
+from runner.environment.file_states import BYTECODE, look, read_down, top_folders, write_down
 from runner.fingerprint import Fingerprint
 from runner.stored_files import read_stored
 

@@ -97,10 +97,7 @@ def entries(cache: Path) -> list[Entry]:
 
 
 def prunable(
-    listed: Iterable[Entry],
-    *,
-    older_than: float | None = None,
-    max_size: int | None = None,
+    listed: Iterable[Entry], *, older_than: float | None = None, max_size: int | None = None
 ) -> list[Entry]:
     """Return what of it to remove: all that is unfinished, and what the limits say.
 

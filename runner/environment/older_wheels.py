@@ -17,7 +17,7 @@ import msgspec
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit
-from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.error import FailedUv, UvFailure
 from runner.environment.cache_key import index_options
 from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, try_uv
 from runner.events import Origin
@@ -88,6 +88,7 @@ async def _look_up(
     from runner.diagnosis.uv.requirement_edits import wheel_edit  # nothing that goes well needs it
 
     case, folder = uv.case, Path(failure.cwd)
+    failed = FailedUv.of(case, failure)
 
     async def tried(edit: Edit, *options: str) -> Printed:
         """Ask uv for a plan, with an edit of the bundle made in the copy, which is done with."""
@@ -111,12 +112,12 @@ async def _look_up(
         built = _FAILED.search(failure.stderr)
         if finding.code is Code.DEPENDENCY_BUILD_FAILED and built:
             name = built[1]
-            if (edit := wheel_edit(case, failure, name)) is None:
+            if (edit := wheel_edit(failed, name)) is None:
                 return
             asked = _VERSIONS.search(edit.after)
             first = await first_wheel(name, asked[0]) if asked else None
             # It is the likeliest to have all that the model uses of the one that is built.
-            nearest = wheel_edit(case, failure, name, first) if first else None
+            nearest = wheel_edit(failed, name, first) if first else None
             wheel = nearest and _chosen(await tried(nearest, "--only-binary", name), name)
             wheel = wheel or _chosen(await tried(edit, "--only-binary", name), name)
             if wheel is not None:
@@ -151,11 +152,7 @@ class _Look:
     """Listens to uv, and looks for wheels elsewhere when it begins to build."""
 
     def __init__(
-        self,
-        uv: Uv,
-        command: Sequence[str],
-        cwd: Path,
-        extra_environ: Mapping[str, str],
+        self, uv: Uv, command: Sequence[str], cwd: Path, extra_environ: Mapping[str, str]
     ) -> None:
         self._uv = uv
         self._command = command

@@ -187,12 +187,7 @@ async def try_uv(
     ended: Exit | None = None
     try:
         async with spawn(
-            argv,
-            env=variables,
-            cwd=cwd,
-            stdout=stdout,
-            stderr=stderr,
-            grace=GRACE_SECONDS,
+            argv, env=variables, cwd=cwd, stdout=stdout, stderr=stderr, grace=GRACE_SECONDS
         ) as process:
             ended = await process.wait()
     except OSError as error:

@@ -20,12 +20,7 @@ from runner.child.session import Session
 from runner.child.start import open_session, withheld
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import (
-    BundleInfo,
-    EnvironmentInfo,
-    InterpreterInfo,
-    WorkerInfo,
-)
+from runner.diagnosis.report.model import BundleInfo, EnvironmentInfo, InterpreterInfo, WorkerInfo
 from runner.environment.build import (
     Environment,
     discard_damaged,

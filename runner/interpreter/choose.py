@@ -26,9 +26,7 @@ async def choose_interpreter(
         ``python-broken``.
     """
     case.interpreter = InterpreterInfo(
-        requested=request,
-        accepted=requirement.text,
-        found=listed(requirement, [machine.worker]),
+        requested=request, accepted=requirement.text, found=listed(requirement, [machine.worker])
     )
     choosing = _Choosing(requirement, case, case.interpreter, machine)
     chosen = await (choosing.fitting() if request is None else choosing.requested(request))

@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
-from runner.interpreter.model import (
-    NEWEST_RELEASED,
-    OLDEST_FOR_TASKS,
-    Broken,
-    Interpreter,
-)
+from runner.interpreter.model import NEWEST_RELEASED, OLDEST_FOR_TASKS, Broken, Interpreter
 from runner.interpreter.request import FORMS
 from runner.python_requirement import PythonRequirement
 from runner.version import lowest_minor, minor_version

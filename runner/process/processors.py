@@ -12,12 +12,7 @@ from runner.process import cgroups
 # them, unless one of these says how many.
 _THREADS = ("OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS")
 # These take OMP_NUM_THREADS where their own is not set.
-_FOLLOW_OMP = (
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-)
+_FOLLOW_OMP = ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLIS_NUM_THREADS")
 # A bundle's code may ask numba for as many threads as this says, and no more: it is told only where
 # somebody has said how many there are to be.
 _FIXED = (*_THREADS, *_FOLLOW_OMP, "NUMBA_NUM_THREADS")

@@ -19,13 +19,7 @@ class TaskLines:
     """
 
     def __init__(
-        self,
-        study: Study,
-        asked: Asked,
-        secrets: list[str],
-        *,
-        run: int = 0,
-        single: bool = False,
+        self, study: Study, asked: Asked, secrets: list[str], *, run: int = 0, single: bool = False
     ) -> None:
         self._study = study
         self._asked = asked

@@ -83,33 +83,30 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
     path = error.filename or folder
     wanted = f"{size_text(size)} wanted"
     if not folder.exists():
-        return Finding(
+        return Finding.of(
+            Code.PERMISSION_DENIED,
+            f"the results could not be written: {folder} is not there any more ({wanted})",
+            "It was there when the run began.",
+            by_hand("see what has become of it", f"ls -ld {shlex.quote(str(folder.parent))}"),
+            Hint("then run the same command again, which makes it"),
             phase=Phase.EXECUTE,
-            code=Code.PERMISSION_DENIED,
-            summary=f"the results could not be written: {folder} is not there any more ({wanted})",
-            explanation="It was there when the run began.",
-            hints=[
-                by_hand("see what has become of it", f"ls -ld {shlex.quote(str(folder.parent))}"),
-                Hint("then run the same command again, which makes it"),
-            ],
         )
     if error.errno in _DENIED:
-        return Finding(
+        return Finding.of(
+            Code.PERMISSION_DENIED,
+            f"the results could not be written: {path}: {error.strerror} ({wanted})",
+            "",
+            Hint("name a folder that may be written to: --output DIR"),
             phase=Phase.EXECUTE,
-            code=Code.PERMISSION_DENIED,
-            summary=f"the results could not be written: {path}: {error.strerror} ({wanted})",
-            hints=[Hint("name a folder that may be written to: --output DIR")],
         )
-    return Finding(
+    return Finding.of(
+        Code.DISK_FULL,
+        f"the results could not be written: {path}: {error.strerror} ({wanted})",
+        "What was written for this task is removed. What was there before is there.",
+        Hint(
+            f"free some space on the disk of {folder}",
+            command=f"df -h -i {shlex.quote(str(folder))}",
+        ),
+        Hint("or name a folder on another disk: --output DIR"),
         phase=Phase.EXECUTE,
-        code=Code.DISK_FULL,
-        summary=f"the results could not be written: {path}: {error.strerror} ({wanted})",
-        explanation="What was written for this task is removed. What was there before is there.",
-        hints=[
-            Hint(
-                f"free some space on the disk of {folder}",
-                command=f"df -h -i {shlex.quote(str(folder))}",
-            ),
-            Hint("or name a folder on another disk: --output DIR"),
-        ],
     )

@@ -335,10 +335,7 @@ BUILD = (
         Code.DEPENDENCY_PYTHON_CONFLICT,
         "a dependency's build refuses this Python in words of its own",
         FASTSIR,
-        prepare=(
-            python("3.12"),
-            _source("raise SystemExit('fastsir needs Python 3.13 or newer')"),
-        ),
+        prepare=(python("3.12"), _source("raise SystemExit('fastsir needs Python 3.13 or newer')")),
     ),
     Scenario(
         "dependency-python-conflict-metadata",
@@ -357,10 +354,7 @@ BUILD = (
         "bundle-build-failed-compile",
         Code.BUNDLE_BUILD_FAILED,
         "the bundle's own C code does not compile",
-        {
-            **_bundle_built_by(COMPILE.format("")),
-            "fastsir.c": "int step(void) { retrun 0; }\n",
-        },
+        {**_bundle_built_by(COMPILE.format("")), "fastsir.c": "int step(void) { retrun 0; }\n"},
         prepare=(_with("gcc"),),
     ),
     Scenario(

@@ -131,10 +131,7 @@ EXITS = (
         task("sys.exit('no licence found')"),
     ),
     Scenario(
-        "child-exited-os-exit",
-        Code.CHILD_EXITED,
-        "os._exit() in a task",
-        task("os._exit(7)"),
+        "child-exited-os-exit", Code.CHILD_EXITED, "os._exit() in a task", task("os._exit(7)")
     ),
     Scenario(
         "child-exited-native",

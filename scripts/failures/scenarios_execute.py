@@ -3,15 +3,7 @@
 import json
 import signal
 
-from failures.scenario import (
-    WAIT_AT_WORK,
-    WIRE,
-    Place,
-    Prepare,
-    Scenario,
-    listen,
-    signal_runner,
-)
+from failures.scenario import WAIT_AT_WORK, WIRE, Place, Prepare, Scenario, listen, signal_runner
 from failures.scenarios_deaths import task
 from runner.diagnosis.report.codes import Code
 
@@ -247,16 +239,10 @@ RESULTS = (
         _returns("[0.1, 0.2]"),
     ),
     Scenario(
-        "result-invalid-none",
-        Code.RESULT_INVALID,
-        "a task forgets to return",
-        _returns("None"),
+        "result-invalid-none", Code.RESULT_INVALID, "a task forgets to return", _returns("None")
     ),
     Scenario(
-        "result-invalid-empty",
-        Code.RESULT_INVALID,
-        "a task returns no outputs",
-        _returns("{}"),
+        "result-invalid-empty", Code.RESULT_INVALID, "a task returns no outputs", _returns("{}")
     ),
     Scenario(
         "result-invalid-traceback",
@@ -303,10 +289,7 @@ OUTSIDE = (
         "cancelled-terminate",
         Code.CANCELLED,
         "a batch system ends the worker while the bundle is imported: SIGTERM",
-        {
-            "requirements.txt": "",
-            "wire.py": f"{WAIT_AT_WORK}\n{WIRE}",
-        },
+        {"requirements.txt": "", "wire.py": f"{WAIT_AT_WORK}\n{WIRE}"},
         prepare=(listen,),
         during=signal_runner(signal.SIGTERM),
     ),

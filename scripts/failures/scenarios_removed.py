@@ -64,7 +64,7 @@ _PANDAS_3 = {
         "        self.iloc, self.index = values, Index(index)\n"
         "    def __getitem__(self, key):\n"
         "        return self.iloc[self.index.get_loc(key)]\n"
-    ),
+    )
 }
 
 REMOVED = (

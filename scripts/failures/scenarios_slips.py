@@ -452,8 +452,7 @@ SLIPS = (
         "a script of the bundle may not be executed",
         {
             **task(
-                "subprocess.run(['./run.sh'], check=True)\nreturn {'x': b'1'}",
-                "import subprocess",
+                "subprocess.run(['./run.sh'], check=True)\nreturn {'x': b'1'}", "import subprocess"
             ),
             "run.sh": "#!/bin/sh\n",
         },

@@ -67,10 +67,7 @@ UV_SETTINGS = (
         "dependency-not-found-yanked-transitive",
         Code.DEPENDENCY_NOT_FOUND,
         "the only version that suits a dependency was withdrawn by its author",
-        {
-            "pyproject.toml": project('dependencies = ["epimodels==1.0"]\n'),
-            "wire.py": WIRE,
-        },
+        {"pyproject.toml": project('dependencies = ["epimodels==1.0"]\n'), "wire.py": WIRE},
         prepare=(
             dated_index((CORE_1, DAY), (CORE_2, DAY), (MODELS, DAY), (OLDER, DAY), yanked=YANKED),
         ),
@@ -98,10 +95,7 @@ UV_SETTINGS = (
         "environment-failed-required-version",
         Code.ENVIRONMENT_FAILED,
         "the bundle wants a newer uv than the runner's",
-        {
-            "pyproject.toml": project('[tool.uv]\nrequired-version = ">=0.99"\n'),
-            "wire.py": WIRE,
-        },
+        {"pyproject.toml": project('[tool.uv]\nrequired-version = ">=0.99"\n'), "wire.py": WIRE},
         prepare=(_heeded,),
     ),
     Scenario(

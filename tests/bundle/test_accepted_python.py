@@ -89,9 +89,7 @@ def test_the_first_of_several_versions_counts_where_there_is_no_other_pin(tmp_pa
     assert accepts(read, "3.13.0") and not accepts(read, "3.12.1")
 
 
-def test_where_a_pinned_python_is_not_there_the_pin_is_what_is_to_be_edited(
-    tmp_path: Path,
-) -> None:
+def test_where_a_pinned_python_is_not_there_the_pin_is_what_is_to_be_edited(tmp_path: Path) -> None:
     requirement = requirement_of(bundle(tmp_path, "3.13\n", requires=">=3.10"))
     worker = Interpreter(Path("python"), "3.11.7", "CPython", None, "linux")
     finding = failures.unsatisfied(requirement, worker, [worker], None).finding

@@ -85,11 +85,7 @@ SLIPS = {
         f'{PROJECT}dependencies = [\n    "six"\n    # and\n    "attrs",\n]\n',
         ("six", "attrs"),
     ),
-    "quotes of two kinds": (
-        "pyproject.toml",
-        f"{PROJECT}dependencies = [\"six']\n",
-        ("six",),
-    ),
+    "quotes of two kinds": ("pyproject.toml", f"{PROJECT}dependencies = [\"six']\n", ("six",)),
     "no version": (
         "pyproject.toml",
         '[project]\nname = "sir"\n[build-system]\nrequires = []\nbuild-backend = "b"\n',

@@ -690,11 +690,7 @@ def test_a_wire_that_is_no_pipe_is_served_to_its_end(bundle: Path, tmp_path: Pat
         (b'{"jsonrpc":"2.0","id":1}', ErrorCode.INVALID_REQUEST, None),
         (b'{"jsonrpc":"2.0","id":{},"method":"x"}', ErrorCode.INVALID_REQUEST, None),
         (b'{"jsonrpc":"2.0","id":"a","method":"x"}', ErrorCode.METHOD_NOT_FOUND, "a"),
-        (
-            b'{"jsonrpc":"2.0","id":1,"method":"execute","params":[1]}',
-            ErrorCode.INVALID_PARAMS,
-            1,
-        ),
+        (b'{"jsonrpc":"2.0","id":1,"method":"execute","params":[1]}', ErrorCode.INVALID_PARAMS, 1),
         (
             b'{"jsonrpc":"2.0","id":1,"method":"execute","params":'
             b'{"entrypoint":"x","params":{},"seed":0}}',

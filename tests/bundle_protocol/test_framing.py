@@ -6,13 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bundle_protocol.framing import (
-    FrameDecoder,
-    FrameTooLarge,
-    FramingError,
-    Noise,
-    encode_frame,
-)
+from bundle_protocol.framing import FrameDecoder, FrameTooLarge, FramingError, Noise, encode_frame
 from bundle_protocol.messages import MAX_HEAD_BYTES, MAX_HELLO_BYTES
 
 HELLO = b'{"jsonrpc":"2.0","method":"hello"}'

@@ -197,9 +197,7 @@ def test_whoever_floods_the_socket_is_not_listened_to_for_ever(
         pair[1].recv(100, socket.MSG_DONTWAIT)
 
 
-def test_nothing_is_lost_when_the_sender_is_gone(
-    pair: tuple[socket.socket, socket.socket],
-) -> None:
+def test_nothing_is_lost_when_the_sender_is_gone(pair: tuple[socket.socket, socket.socket]) -> None:
     assert bulk.send(LARGE, pair[0], None, 1, 0)
     pair[0].close()
     fd = bulk.receive(pair[1], 1, 0, len(LARGE))

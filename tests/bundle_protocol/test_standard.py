@@ -62,6 +62,19 @@ def test_a_bundle_with_all_of_its_names_runs(tmp_path: Path, version: str, isola
         assert out["size"] == 40_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a child forks on Linux alone")
+def test_a_thread_that_a_fork_leaves_is_told_beside_a_file_threading(tmp_path: Path) -> None:
+    (tmp_path / "threading.py").write_text("VALUE = b'1'\n")
+    (tmp_path / "wire.py").write_text(
+        "import _thread, threading\nlock = _thread.allocate_lock()\nlock.acquire()\n"
+        "_thread.start_new_thread(lock.acquire, ())\n"
+        "def wire(entrypoint, params, seed):\n    return {'out': threading.VALUE}\n"
+    )
+    with Child(sys.executable, tmp_path) as child:
+        loaded = child.initialize(tmp_path, isolation="fork")["result"]
+        assert "thread" in loaded["fork_unsafe"]
+
+
 def test_what_is_no_result_is_told_with_its_line_beside_modules_of_these_names(
     tmp_path: Path,
 ) -> None:

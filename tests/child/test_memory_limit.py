@@ -68,10 +68,7 @@ def test_a_task_that_holds_more_than_the_limit_is_ended_and_the_next_one_runs(
 
 
 def test_what_it_held_is_said_with_where_it_stood(bundle: Path, cache: Path) -> None:
-    with (
-        Runner(cache=cache, memory_limit=96 * MIB) as runner,
-        pytest.raises(RunnerError) as caught,
-    ):
+    with Runner(cache=cache, memory_limit=96 * MIB) as runner, pytest.raises(RunnerError) as caught:
         runner.execute(bundle, "subprocess")
     report = caught.value.report
     # The caller's limit, not the bundle's.
@@ -165,8 +162,7 @@ def test_the_command_takes_a_size_and_a_recording_gives_the_same_report(
 @pytest.mark.parametrize("size", ["lots", "-1", "0"])
 def test_what_is_no_size_is_a_wrong_command_line(size: str, bundle: Path) -> None:
     done = run_command(
-        [sys.executable, "-m", "runner", "exec", str(bundle), f"--memory-limit={size}"],
-        timeout=60,
+        [sys.executable, "-m", "runner", "exec", str(bundle), f"--memory-limit={size}"], timeout=60
     )
     assert done.returncode == 2
     assert f"{size!r} is not a size such as 512MiB or 2GiB" in done.stderr

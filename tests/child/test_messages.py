@@ -98,10 +98,7 @@ def test_a_version_that_is_none_is_told(version: str) -> None:
         ({"cpu_seconds": "x" * 1000}, 'cpu_seconds is "xxx'),
         ({"max_rss_bytes": 2**64}, "max_rss_bytes is 18446744073709551616"),
         *(
-            (
-                {"outputs": [{**OUTPUT, "file": name}]},
-                f"outputs[0].file is {json.dumps(name)}"[:60],
-            )
+            ({"outputs": [{**OUTPUT, "file": name}]}, f"outputs[0].file is {json.dumps(name)}"[:60])
             for name in ("", ".", "..", "/", "a/b", "../x", "a\0b", "x" * 256)
         ),
     ],

@@ -19,10 +19,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def script(shell: str, folder: Path) -> Path:
-    done = run_command(
-        [sys.executable, "-m", "runner", "completion", shell],
-        timeout=60,
-    )
+    done = run_command([sys.executable, "-m", "runner", "completion", shell], timeout=60)
     assert done.returncode == 0 and not done.stderr, done.stderr
     file = folder / f"completion.{shell}"
     file.write_text(done.stdout)

@@ -574,8 +574,7 @@ def test_a_function_gets_the_tasks_parameters_as_its_arguments(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "source",
-    ["def a(x): ...\ndef b(y): ...\n", "def run(*values): ...\n", "def load(file): ...\n"],
+    "source", ["def a(x): ...\ndef b(y): ...\n", "def run(*values): ...\n", "def load(file): ...\n"]
 )
 def test_where_it_is_not_known_what_runs_the_model_it_is_left_to_the_author(
     source: str, tmp_path: Path

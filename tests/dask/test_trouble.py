@@ -268,11 +268,7 @@ def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_scheduler_that_is_replaced_under_a_study_is_sent_the_bundle_and_what_is_left(
-    one: DaskCluster,
-    client: Client,
-    bundle: Path,
-    ordered: bool,
-    caplog: pytest.LogCaptureFixture,
+    one: DaskCluster, client: Client, bundle: Path, ordered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks = seeds("sleep", 40, seconds=0.02)
     found = []
@@ -399,11 +395,7 @@ def test_a_worker_without_the_runner_that_joins_ends_no_study(
 
 
 def test_a_worker_of_another_version_of_the_runner_that_joins_gets_no_tasks(
-    one: DaskCluster,
-    client: Client,
-    bundle: Path,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    one: DaskCluster, client: Client, bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # The same code, which calls itself another version.
     metadata = "Metadata-Version: 2.1\nName: modelops-runner\nVersion: 0.0.9\n"

@@ -591,10 +591,7 @@ async def test_a_variable_that_the_bundle_names_already_is_not_to_be_named_again
 @pytest.mark.parametrize("version", [None, "3.13"])
 @pytest.mark.parametrize(
     ("call", "command"),
-    [
-        ("getpass.getuser()", "export USER=a-name"),
-        ("pathlib.Path.home()", "export HOME=/a/folder"),
-    ],
+    [("getpass.getuser()", "export USER=a-name"), ("pathlib.Path.home()", "export HOME=/a/folder")],
 )
 async def test_a_user_whom_the_system_does_not_know_is_told_which_variable_to_set(
     call: str, command: str, version: str | None, tmp_path: Path

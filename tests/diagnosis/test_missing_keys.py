@@ -130,10 +130,7 @@ def test_a_table_of_one_column_has_another_separator(tmp_path: Path, cache: Path
 
 @pytest.mark.parametrize(
     ("mapping", "line", "after"),
-    [
-        ("{'1': b'1'}", "x = d[1]", 'x = d["1"]'),
-        ("{1: b'1'}", "x = d['1']", "x = d[1]"),
-    ],
+    [("{'1': b'1'}", "x = d[1]", 'x = d["1"]'), ("{1: b'1'}", "x = d['1']", "x = d[1]")],
 )
 def test_a_key_of_another_type_is_named_as_that(
     mapping: str, line: str, after: str, tmp_path: Path, cache: Path

@@ -106,10 +106,7 @@ def test_a_command_line_that_is_read_at_the_load_is_named(
 
 @pytest.mark.parametrize(
     ("line", "edit"),
-    [
-        ("from .model import run", "from model import run"),
-        ("from . import model", "import model"),
-    ],
+    [("from .model import run", "from model import run"), ("from . import model", "import model")],
 )
 def test_a_relative_import_outside_of_a_package_is_by_name_then(
     line: str, edit: str, tmp_path: Path, cache: Path

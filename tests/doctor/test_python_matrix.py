@@ -103,8 +103,7 @@ def test_a_python_that_the_bundle_refuses_or_that_is_not_there_has_its_code(matr
 
 
 @pytest.mark.parametrize(
-    "args",
-    [(), ("--python", "3.12", "--seed", "x"), ("--python", "3.12", "--params", "/none")],
+    "args", [(), ("--python", "3.12", "--seed", "x"), ("--python", "3.12", "--params", "/none")]
 )
 def test_a_wrong_command_line_runs_nothing(matrix: Matrix, args: tuple[str, ...]) -> None:
     done = matrix(*args)

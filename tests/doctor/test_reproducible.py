@@ -325,8 +325,7 @@ def test_a_task_that_fails_has_its_report(cache: Path, tmp_path: Path) -> None:
 
 def test_what_runs_a_task_needs_the_option_that_runs_one(cache: Path, tmp_path: Path) -> None:
     done = run_command(
-        [sys.executable, "-m", "runner", "check", str(tmp_path), "--seed", "3"],
-        timeout=RUN_SECONDS,
+        [sys.executable, "-m", "runner", "check", str(tmp_path), "--seed", "3"], timeout=RUN_SECONDS
     )
     assert done.returncode == 2
     assert "need --reproducible" in done.stderr

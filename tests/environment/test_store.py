@@ -98,10 +98,7 @@ async def test_a_lock_that_was_given_back_is_not_kept_by_a_fork(
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 async def test_where_a_file_system_has_no_locks_it_is_built_and_the_log_says_so(
-    number: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))

@@ -75,10 +75,7 @@ JOBLIB = """
 
 @pytest.mark.parametrize(
     ("wire", "requirements", "python"),
-    [
-        (WIRE, "numpy\n", "3.13"),
-        (JOBLIB, "numpy\njoblib\n", None),
-    ],
+    [(WIRE, "numpy\n", "3.13"), (JOBLIB, "numpy\njoblib\n", None)],
 )
 def test_what_new_interpreters_draw_follows_from_the_task(
     tmp_path: Path, cache: Path, wire: str, requirements: str, python: str | None

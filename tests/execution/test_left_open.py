@@ -124,8 +124,7 @@ REGISTERED = ["at_exit", "finalizer", "generator", "temporary"]
 READERS: dict[str, Callable[[Path], str]] = {
     **dict.fromkeys(TEXTS + REGISTERED, text),
     **dict.fromkeys(
-        ["gz", "gz_text", "in_a_list"],
-        lambda path: gzip.decompress(path.read_bytes()).decode(),
+        ["gz", "gz_text", "in_a_list"], lambda path: gzip.decompress(path.read_bytes()).decode()
     ),
     "bz": lambda path: bz2.decompress(path.read_bytes()).decode(),
     "xz": lambda path: lzma.decompress(path.read_bytes()).decode(),

@@ -51,10 +51,7 @@ def test_the_command_says_the_notes_and_keeps_them(
     command = [sys.executable, "-m", "runner", "exec", str(bundle), *extra]
     environ = {**os.environ, "MODELOPS_CACHE_DIR": str(cache)}
     one = run_command(
-        [*command, "--params", "-"],
-        stdin='{"notes": ["mind the gap"]}',
-        env=environ,
-        timeout=60,
+        [*command, "--params", "-"], stdin='{"notes": ["mind the gap"]}', env=environ, timeout=60
     )
     assert one.stderr.splitlines().count("note: mind the gap") == 1
     if extra:

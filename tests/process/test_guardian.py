@@ -125,10 +125,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["warm", "fork", "fresh", "exec"])
 def worker(
-    request: pytest.FixtureRequest,
-    bundle: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Worker]:
     monkeypatch.setenv("MODELOPS_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "tmp").mkdir()

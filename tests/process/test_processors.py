@@ -45,11 +45,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_quota_of_the_control_group_counts(
-    own: str,
-    files: dict[str, str],
-    usable: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    own: str, files: dict[str, str], usable: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, content in {"own": own, **files}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

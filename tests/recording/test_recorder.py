@@ -208,11 +208,7 @@ def test_a_folder_that_is_removed_while_a_recording_is_made_is_made_again(
 
 @pytest.mark.parametrize("where", ["bundle", "bundle/kept"])
 def test_nothing_is_recorded_in_a_bundle(
-    where: str,
-    bundle: MakeBundle,
-    cache: Path,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    where: str, bundle: MakeBundle, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = bundle(FAIL)
     done = command("exec", folder, "--record", tmp_path / where, cache=cache)

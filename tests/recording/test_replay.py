@@ -86,11 +86,7 @@ ABOUT_THE_WORKER = {
 
 @pytest.mark.parametrize("name", ABOUT_THE_WORKER)
 def test_what_a_report_says_of_the_worker_replays(
-    name: str,
-    runner: Runner,
-    bundle: MakeBundle,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, runner: Runner, bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wire, said = ABOUT_THE_WORKER[name]
     (tmp_path / "libepigsl.so.27").touch()
@@ -280,7 +276,7 @@ def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
     (source / "backend.py").write_text(
-        "import sys\nfor n in range(300000): print('line', n, file=sys.stderr)\n1 / 0\n"
+        "import sys\nsys.stderr.write(''.join(f'line {n}\\n' for n in range(300000)))\n1 / 0\n"
     )
     live = failure(runner, folder)
     assert live.code == "dependency-build-failed"

@@ -122,7 +122,9 @@ class Child:
         assert answer["id"] == request_id, answer
         return answer
 
-    def initialize(self, bundle: Path, exchange: Path | None = None, **fields: object) -> Any:
+    def initialize(
+        self, bundle: Path, exchange: Path | None = None, isolation: str = "warm", **fields: object
+    ) -> Any:
         """Says hello and initializes; gives the answer."""
         assert self.receive()["method"] == "hello"
         described = {
@@ -137,6 +139,7 @@ class Child:
             "initialize",
             {
                 "protocol_version": 1,
+                "isolation": isolation,
                 "bundle": described,
                 "exchange": None if exchange is None else str(exchange),
             },

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.model import BundleInfo, Edit, InterpreterInfo
+from runner.diagnosis.report.model import BundleInfo, Edit, EnvironmentInfo, InterpreterInfo
 from runner.diagnosis.uv.error import Step, UvFailure
 from runner.diagnosis.uv.output import diagnose_uv
 
@@ -40,6 +40,7 @@ def diagnose(
         case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
         if requirements_from(name) != "requirements.txt":
             case.pyproject = f"{PROJECT}dependencies = {json.dumps(dependencies)}\n"
+    case.environment = EnvironmentInfo(requirements_from=requirements_from(name))
     said = re.search(r"Using (?:CPython|Python) (\d\S+)", text)
     failure = UvFailure(
         argv=["uv", "venv", "/srv/run/newvenv"],

@@ -44,9 +44,7 @@ class Foreign(Struct, frozen=True, kw_only=True):
         asked = set(map(_distribution, self.dependencies))
         others = (text for text in code.dependencies if _distribution(text) not in asked)
         return msgspec.structs.replace(
-            self,
-            dependencies=(*self.dependencies, *others),
-            notes=(*self.notes, *code.notes),
+            self, dependencies=(*self.dependencies, *others), notes=(*self.notes, *code.notes)
         )
 
 

@@ -9,12 +9,7 @@ from msgspec import Struct
 from runner.bundle.excluded_code import module_files
 from runner.bundle.files import has_file
 from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
-from runner.bundle.foreign.notebook import (
-    modules_of,
-    notebooks_below,
-    notebooks_in,
-    other_language,
-)
+from runner.bundle.foreign.notebook import modules_of, notebooks_below, notebooks_in, other_language
 from runner.bundle.foreign.script import (
     Script,
     console_scripts,

@@ -40,11 +40,7 @@ def read_grid(command: Exec, seed: int = 0) -> Grid:
     if command.seeds is not None:
         seeds = _seeds(command.seeds)
     tasks = grid(
-        axes,
-        seeds=seeds,
-        entrypoint=base.entrypoint,
-        params=base.params,
-        function=base.function,
+        axes, seeds=seeds, entrypoint=base.entrypoint, params=base.params, function=base.function
     )
     if len(tasks) > MOST_TASKS:
         raise UsageError(f"--grid makes {len(tasks):,} tasks; at most {MOST_TASKS:,} make sense")

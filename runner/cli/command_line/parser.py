@@ -279,10 +279,7 @@ def _env(parser: ArgumentParser) -> None:
     prune = actions.add_parser("prune", help="remove what is unfinished, and what the limits say")
     options.json(prune)
     prune.add_argument(
-        "--older-than",
-        metavar="AGE",
-        type=age,
-        help="what was not used for so long: 30d, 12h, 90m",
+        "--older-than", metavar="AGE", type=age, help="what was not used for so long: 30d, 12h, 90m"
     )
     prune.add_argument(
         "--max-size",

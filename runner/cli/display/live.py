@@ -12,12 +12,7 @@ from runner.diagnosis.report.shown_lines import ShownLines
 from runner.diagnosis.report.text import one_line
 from runner.events import Event, Note, Output, PhaseFinished, PhaseStarted, Stream
 
-_LABELS = {
-    Stream.STDOUT: "out",
-    Stream.STDERR: "err",
-    Stream.NOISE: "wire",
-    Stream.UV: "uv",
-}
+_LABELS = {Stream.STDOUT: "out", Stream.STDERR: "err", Stream.NOISE: "wire", Stream.UV: "uv"}
 _SHOW_AFTER_SECONDS = 1.0
 _STATUS_WIDTH = 70
 _LABEL_WIDTH = 7
@@ -31,10 +26,7 @@ class Live:
     """
 
     def __init__(
-        self,
-        file: TextIO,
-        secrets: Iterable[str] = (),
-        verbosity: Verbosity = Verbosity.NORMAL,
+        self, file: TextIO, secrets: Iterable[str] = (), verbosity: Verbosity = Verbosity.NORMAL
     ) -> None:
         self._file = file
         self._verbosity = verbosity

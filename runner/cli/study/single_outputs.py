@@ -200,12 +200,10 @@ class SingleOutputs:
 
 
 def _in_the_way(name: str, folder: Path, count: int) -> Finding:
-    return Finding(
-        code=Code.RESULT_INVALID,
-        summary=f"the output {name!r} would take the place of results of tasks in {folder}",
-        explanation=f"The folder has the results of a file of tasks ({count}).",
-        hints=[
-            Hint("name another folder for --output"),
-            Hint("or add --overwrite: the results of the file of tasks go then"),
-        ],
+    return Finding.of(
+        Code.RESULT_INVALID,
+        f"the output {name!r} would take the place of results of tasks in {folder}",
+        f"The folder has the results of a file of tasks ({count}).",
+        Hint("name another folder for --output"),
+        Hint("or add --overwrite: the results of the file of tasks go then"),
     )

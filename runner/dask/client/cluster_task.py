@@ -82,10 +82,10 @@ def failed_input(futures: "Mapping[str, DaskFuture[Any]]", error: BaseException)
             why = f"failed: {type(error).__name__}: {one_line(str(error))}"
         else:
             continue
-        return Finding(
-            code=Code.PARAMS_INVALID,
-            summary=f"the input {name!r} {why}",
-            explanation=f"It is the future {future.key}, on which the task depends.",
-            hints=[Hint("look at the task that was to make it")],
+        return Finding.of(
+            Code.PARAMS_INVALID,
+            f"the input {name!r} {why}",
+            f"It is the future {future.key}, on which the task depends.",
+            Hint("look at the task that was to make it"),
         )
     return None

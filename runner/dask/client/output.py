@@ -64,10 +64,7 @@ def kept_outcomes(
     """
     folder = Path(output).absolute()
     prepare_output(folder, Path(bundle))
-    with (
-        closing(Lines(open_results(folder, overwrite=False))) as lines,
-        closing(Plan()) as plan,
-    ):
+    with closing(Lines(open_results(folder, overwrite=False))) as lines, closing(Plan()) as plan:
         study = studies_of(client).study(bundle, shared, look=True)
         with closing(StudyFolder(folder, lines, plan, study, tasks)) as kept:
             study = kept.begin()

@@ -181,10 +181,7 @@ def _held(study: Study) -> None:
 
 
 def open_study(
-    in_flight: InFlight,
-    path: Path,
-    shared: Shared | None,
-    again: Callable[[], Study],
+    in_flight: InFlight, path: Path, shared: Shared | None, again: Callable[[], Study]
 ) -> Study:
     """Send a bundle to a cluster, and see that its workers can run it.
 
@@ -259,11 +256,7 @@ class Studies:
         self._in_flight = InFlight(client)
 
     def study(
-        self,
-        bundle: str | PathLike[str],
-        shared: str | PathLike[str] | None,
-        *,
-        look: bool = False,
+        self, bundle: str | PathLike[str], shared: str | PathLike[str] | None, *, look: bool = False
     ) -> Study:
         """Opened at the first call, and again where the bundle or the scheduler is another since.
 

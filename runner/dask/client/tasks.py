@@ -166,8 +166,7 @@ def map(
         if keep:
             raise ValueError("with keep=True results stay on the workers: output= has none to keep")
         return kept_outcomes(
-            *(client, bundle, tasks, shared, where, output),
-            return_exceptions=return_exceptions,
+            *(client, bundle, tasks, shared, where, output), return_exceptions=return_exceptions
         )
     if not keep:
         return _in_order(
@@ -201,9 +200,7 @@ def _outcomes(
             yield index, unless_raised(outcome, return_exceptions)
 
 
-def _in_order(
-    run: Generator[tuple[int, Outcome], None, None],
-) -> Generator[Outcome, None, None]:
+def _in_order(run: Generator[tuple[int, Outcome], None, None]) -> Generator[Outcome, None, None]:
     with closing(run):
         for _, outcome in run:
             yield outcome

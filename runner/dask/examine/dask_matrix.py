@@ -155,11 +155,7 @@ def _cells(
 
 
 def _attempt(
-    combination: Combination,
-    client: Path,
-    others: Path,
-    environ: dict[str, str],
-    bundle: Path,
+    combination: Combination, client: Path, others: Path, environ: dict[str, str], bundle: Path
 ) -> Cell:
     try:
         with _cluster(others, environ) as (address, worker):

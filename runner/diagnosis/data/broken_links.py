@@ -21,14 +21,10 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     where, file = case.place_of(case.telling_frame(exception)) or "the code", files[0]
     return Finding.raised(
         phase,
-        summary=printable(
-            f"{where} asks for {file}, which is a link to {target}, and that is not there"
+        printable(f"{where} asks for {file}, which is a link to {target}, and that is not there"),
+        "A link has nothing of the file's content, and goes without it to a machine.",
+        by_hand(
+            printable(f"put the file itself in the link's place, where {target} is"),
+            f"cp --remove-destination {shlex.quote(target)} {case.file_argument(file)}",
         ),
-        explanation="A link has nothing of the file's content, and goes without it to a machine.",
-        hints=[
-            by_hand(
-                printable(f"put the file itself in the link's place, where {target} is"),
-                f"cp --remove-destination {shlex.quote(target)} {case.file_argument(file)}",
-            )
-        ],
     )

@@ -23,10 +23,7 @@ _OF_CODE = {
     "PermissionError",
     "AssertionError",
 }
-_SPECIAL_CODES = {
-    "SyntaxError": Code.SYNTAX_ERROR,
-    "ImportError": Code.IMPORT_FAILED,
-}
+_SPECIAL_CODES = {"SyntaxError": Code.SYNTAX_ERROR, "ImportError": Code.IMPORT_FAILED}
 
 
 def lfs_pointer(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -87,14 +84,14 @@ def _finding(
     place = case.place_of(case.telling_frame(exception))
     message = one_line(printable(exception.message), 140)
     raised = Code.raised_in(phase)
-    return Finding(
-        phase=phase,
-        code=_SPECIAL_CODES.get(exception.type, raised),
-        summary=f"{what} is a Git LFS pointer, not the file itself"
+    return Finding.of(
+        _SPECIAL_CODES.get(exception.type, raised),
+        f"{what} is a Git LFS pointer, not the file itself"
         + (f"; {place} fails upon it" if place else ""),
-        explanation="The repository was cloned without Git LFS, which leaves three lines of text in"
+        "The repository was cloned without Git LFS, which leaves three lines of text in"
         f" a file's place. What came of it is {exception.type}: {message}",
-        hints=[_pull(case, "fetch the files themselves")],
+        _pull(case, "fetch the files themselves"),
+        phase=phase,
     )
 
 

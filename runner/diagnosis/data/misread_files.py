@@ -107,24 +107,22 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if table and content == "empty" and name not in case.bundle_files:
         return Finding.raised(
             phase,
-            summary=f"{place} asks {name} for the table {printable(table[1])!r}, and the bundle has"
+            f"{place} asks {name} for the table {printable(table[1])!r}, and the bundle has"
             f" no {name}",
-            explanation="SQLite makes a database that is not there, without a table, as it connects"
+            "SQLite makes a database that is not there, without a table, as it connects"
             f" to it. {exception.type}: {one_line(printable(exception.message), 140)}",
-            hints=[_database_hint(case, frame and (made_frame(exception, frame) or frame), name)],
+            _database_hint(case, frame and (made_frame(exception, frame) or frame), name),
         )
     wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
     message = one_line(printable(exception.message), 140)
     return Finding.raised(
         phase,
-        summary=f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
-        explanation=("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
+        f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
+        ("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
         + f"What came of it is {exception.type}: {message}",
-        hints=[
-            *_compressed(case, name, str(suffix), content),
-            Hint(_advice(name, content, wanted)),
-        ],
+        *_compressed(case, name, str(suffix), content),
+        Hint(_advice(name, content, wanted)),
     )
 
 
@@ -152,26 +150,18 @@ def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
 
 
 def _broken(
-    case: Case,
-    phase: Phase,
-    exception: ExceptionInfo,
-    name: str,
-    sized: str,
-    is_so: str,
-    why: str,
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str, sized: str, is_so: str, why: str
 ) -> Finding:
     place = case.place_of(case.telling_frame(exception))
     message = one_line(printable(exception.message), 140)
     return Finding.raised(
         phase,
-        summary=f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),
-        explanation=f"{why} What came of it is {exception.type}: {message}",
-        hints=[
-            Hint(
-                f"copy {name} anew from where it is whole, and compare the sizes; or "
-                + ("close what it opens" if name.endswith(".json") else "run again what writes it")
-            )
-        ],
+        f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),
+        f"{why} What came of it is {exception.type}: {message}",
+        Hint(
+            f"copy {name} anew from where it is whole, and compare the sizes; or "
+            + ("close what it opens" if name.endswith(".json") else "run again what writes it")
+        ),
     )
 
 
@@ -183,10 +173,9 @@ def _name_parsed(
     after = _NAME_PARSED.sub(rf"\1.load(open(\2\3\2{mode}))", frame.text or "")
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} parses the name of {printable(parsed[3])}, and not what"
-        " is in it",
-        explanation=f"{exception.type}: {one_line(printable(exception.message), 140)}",
-        hints=[Hint("open it, and use load()", edit=case.line_edit(frame, after))],
+        f"{case.place_of(frame)} parses the name of {printable(parsed[3])}, and not what is in it",
+        f"{exception.type}: {one_line(printable(exception.message), 140)}",
+        Hint("open it, and use load()", edit=case.line_edit(frame, after)),
     )
 
 
@@ -205,9 +194,9 @@ def _unparsed(
         edit = Edit(file=name, before=comma, after=re.sub(r",(\s*\S)$", r"\1", comma))
     return Finding.raised(
         phase,
-        summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
-        explanation=f"{place} reads it." if place else "",
-        hints=[Hint(f"correct {at}{slip}", edit=edit)],
+        f"{at} is not {wanted}: {one_line(printable(said), 140)}",
+        f"{place} reads it." if place else "",
+        Hint(f"correct {at}{slip}", edit=edit),
     )
 
 

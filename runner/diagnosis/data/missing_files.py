@@ -97,11 +97,11 @@ def _of_windows(
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
+        f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
         " backslashes",
-        explanation="Here, folders have slashes between them; pathlib.Path joins them on each"
+        "Here, folders have slashes between them; pathlib.Path joins them on each"
         " system as it is there.",
-        hints=[Hint(f"write {there!r}, {has}", edit=edit)],
+        Hint(f"write {there!r}, {has}", edit=edit),
     )
 
 
@@ -154,9 +154,9 @@ def _not_installed(
         why = f"{where} looks for it beside what is installed; a wheel has packages alone."
     return Finding.raised(
         phase,
-        summary=f"{file} is in the bundle, and not in what was installed of it (its wheel)",
-        explanation=f"The bundle is installed as a package. {why}",
-        hints=[hint],
+        f"{file} is in the bundle, and not in what was installed of it (its wheel)",
+        f"The bundle is installed as a package. {why}",
+        hint,
     )
 
 
@@ -220,10 +220,9 @@ def _elsewhere(
                 edit = case.line_edit(frame, after)
     return Finding.raised(
         phase,
-        summary=f"{where} asks for {printable(asked)}; the bundle has {file}",
-        explanation=f"{why} Paths begin at the bundle's folder, whose files a task's working folder"
-        " has in it.",
-        hints=[Hint(f"write {file!r}, as the bundle has it", edit=edit)],
+        f"{where} asks for {printable(asked)}; the bundle has {file}",
+        f"{why} Paths begin at the bundle's folder, whose files a task's working folder has in it.",
+        Hint(f"write {file!r}, as the bundle has it", edit=edit),
     )
 
 
@@ -303,10 +302,9 @@ def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: s
 def _of_working_folder(phase: Phase, summary: str, hint: Hint) -> Finding:
     return Finding.raised(
         phase,
-        summary=summary,
-        explanation="A task's working folder has the bundle's files in it, and what the task has"
-        " written.",
-        hints=[hint],
+        summary,
+        "A task's working folder has the bundle's files in it, and what the task has written.",
+        hint,
     )
 
 
@@ -333,10 +331,10 @@ def _elsewhere_than(
     """A path of another machine, whose file the bundle has."""
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does"
+        f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does"
         f" not have; the bundle has {there}",
-        explanation="A task's working folder has the bundle's files in it.",
-        hints=[Hint(f"write {there!r} where that path is made, as the bundle has it", edit=edit)],
+        "A task's working folder has the bundle's files in it.",
+        Hint(f"write {there!r} where that path is made, as the bundle has it", edit=edit),
     )
 
 
@@ -351,12 +349,10 @@ def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) ->
     folder = printable(str(path.parent))
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} writes {printable(str(path))}, and this worker has no"
+        f"{case.place_of(frame)} writes {printable(str(path))}, and this worker has no"
         f" folder {folder}",
-        explanation="What a task writes into its working folder is kept with its outputs.",
-        hints=[
-            Hint(f"write into the task's working folder, as {printable(path.name)!r}", edit=edit)
-        ],
+        "What a task writes into its working folder is kept with its outputs.",
+        Hint(f"write into the task's working folder, as {printable(path.name)!r}", edit=edit),
     )
 
 

@@ -10,10 +10,7 @@ from runner.diagnosis.report.model import Hint
 # Where backends that take a package's files as they are leave some of them out.
 _EXCLUDES = {
     "poetry": (("tool.poetry", "exclude"),),
-    "hatchling": (
-        ("tool.hatch.build.targets.wheel", "exclude"),
-        ("tool.hatch.build", "exclude"),
-    ),
+    "hatchling": (("tool.hatch.build.targets.wheel", "exclude"), ("tool.hatch.build", "exclude")),
     "pdm": (("tool.pdm.build", "excludes"),),
     "uv_build": (
         ("tool.uv.build-backend", "wheel-exclude"),

@@ -23,9 +23,9 @@ def folder_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
     return Finding.raised(
         phase,
-        summary=f"{case.place_of(frame)} makes a folder that the bundle has: {printable(asked)}",
-        explanation="A task's working folder has the bundle's files in it.",
-        hints=[Hint("let it be there already: exist_ok=True", edit=case.line_edit(frame, after))],
+        f"{case.place_of(frame)} makes a folder that the bundle has: {printable(asked)}",
+        "A task's working folder has the bundle's files in it.",
+        Hint("let it be there already: exist_ok=True", edit=case.line_edit(frame, after)),
     )
 
 

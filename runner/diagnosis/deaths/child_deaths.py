@@ -71,13 +71,13 @@ def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
             by="person",
         )
     ]
-    return Finding(
-        phase=Phase.HANDSHAKE,
-        code=Code.CHILD_EXITED,
-        summary=f"the child's Python could not start: {one_line(said, 160)}",
-        explanation="It looks for its standard library beside its executable, or where PYTHONHOME"
+    return Finding.of(
+        Code.CHILD_EXITED,
+        f"the child's Python could not start: {one_line(said, 160)}",
+        "It looks for its standard library beside its executable, or where PYTHONHOME"
         " says, before it runs anything.",
-        hints=hints,
+        *hints,
+        phase=Phase.HANDSHAKE,
         exception=fatal.exception,
     )
 
@@ -118,37 +118,34 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
     frame = case.telling_frame(exception)
     place = case.place_of(frame)
     held = f"it held {size_text(used)} of memory, and its" if used else "its"
-    return Finding(
-        phase=phase,
-        code=Code.OUT_OF_MEMORY,
-        summary=f"the child was ended {DOING[phase]}" + (f", in {place}" if place else "")
+    return Finding.of(
+        Code.OUT_OF_MEMORY,
+        f"the child was ended {DOING[phase]}"
+        + (f", in {place}" if place else "")
         + f": {held} memory limit is {size_text(limit)}",
-        explanation="The limit is the one that --memory-limit, Runner(memory_limit=) or the"
+        "The limit is the one that --memory-limit, Runner(memory_limit=) or the"
         " bundle's own memory-limit sets. It counts the child with all that it has started."
         " The same task will meet the same end under the same limit."
         + (" Where it stood when it was ended is in its stack, below." if fatal else ""),
-        hints=[
-            *([Hint(f"see what takes so much in {place}")] if place else []),
-            case.raise_memory_limit(max(limit, used or 0)),
-        ],
+        *([Hint(f"see what takes so much in {place}")] if place else []),
+        case.raise_memory_limit(max(limit, used or 0)),
+        phase=phase,
         exception=exception,
-    )  # fmt: skip
+    )
 
 
 def _oom_killed(phase: Phase, limit: int | None) -> Finding:
     of = f" of {size_text(limit)}" if limit else ""
     where = "the worker's control group" if limit else "this machine"
-    return Finding(
-        phase=phase,
-        code=Code.OUT_OF_MEMORY,
-        summary=f"the kernel killed the child {DOING[phase]}: out of memory"
+    return Finding.of(
+        Code.OUT_OF_MEMORY,
+        f"the kernel killed the child {DOING[phase]}: out of memory"
         + (f", with a limit{of}" if limit else ""),
-        explanation=f"The memory{of} of {where} was used up, and the kernel's out-of-memory killer"
+        f"The memory{of} of {where} was used up, and the kernel's out-of-memory killer"
         " chose the child. The same task will meet the same end under the same limit.",
-        hints=[
-            Hint("give the worker more memory (a container's limit, a batch job's request)"),
-            Hint("or make the task smaller, or run fewer at once on the machine"),
-        ],
+        Hint("give the worker more memory (a container's limit, a batch job's request)"),
+        Hint("or make the task smaller, or run fewer at once on the machine"),
+        phase=phase,
     )
 
 
@@ -160,13 +157,13 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
     if exit_code == ExitStatus.TRANSPORT_CLOSED:
         return wire_closed(case, phase)
     if exit_code == ExitStatus.TRANSPORT_BROKEN and phase is Phase.HANDSHAKE:
-        return Finding(
-            phase=phase,
-            code=Code.PROTOCOL_VIOLATION,
-            summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
-            explanation="Its standard input or output was closed before any code of the bundle ran:"
+        return Finding.of(
+            Code.PROTOCOL_VIOLATION,
+            f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
+            "Its standard input or output was closed before any code of the bundle ran:"
             " by a .pth file or a sitecustomize of the environment.",
-            hints=[_see_start_up(case)],
+            _see_start_up(case),
+            phase=phase,
         )
     return None
 
@@ -203,12 +200,12 @@ def _exited(
             f"A shell gives the status {exit_code} to a command that {name} ended: it may be"
             " that of a subprocess, passed on."
         )
-    return Finding(
+    return Finding.of(
+        Code.OUT_OF_MEMORY if said and said.kind.out_of_memory else Code.CHILD_EXITED,
+        f"the child exited {status} {DOING[phase]}" + (f": {words}" if words else ""),
+        " ".join(notes),
+        *hints,
         phase=phase,
-        code=Code.OUT_OF_MEMORY if said and said.kind.out_of_memory else Code.CHILD_EXITED,
-        summary=f"the child exited {status} {DOING[phase]}" + (f": {words}" if words else ""),
-        explanation=" ".join(notes),
-        hints=hints,
         exception=fatal.exception if fatal else None,
     )
 

@@ -57,13 +57,7 @@ class _Reading(Struct):
 
 
 def crash(
-    case: Case,
-    phase: Phase,
-    ended: Exit,
-    signal_name: str,
-    stderr: str,
-    *,
-    who: str = "the child",
+    case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str, *, who: str = "the child"
 ) -> Finding:
     """A signal of :data:`CRASHES` ended the child.
 
@@ -79,12 +73,12 @@ def crash(
     explanation = reading.explanation
     if fatal is not None and fatal.in_native_thread:
         explanation += " The thread that crashed runs no Python: a library started it."
-    return Finding(
+    return Finding.of(
+        reading.code,
+        f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
+        explanation,
+        *(reading.hints or _crash_hints(case, phase, fatal, case.place_of(frame))),
         phase=phase,
-        code=reading.code,
-        summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
-        explanation=explanation,
-        hints=reading.hints or _crash_hints(case, phase, fatal, case.place_of(frame)),
         exception=exception,
         retryable=reading.retryable,
     )

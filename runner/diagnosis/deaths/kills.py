@@ -46,25 +46,26 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
     if signal_name == "SIGKILL":
         return _killed(phase, ended, stderr)
     outside = signal_name in _FROM_OUTSIDE
-    return Finding(
-        phase=phase,
-        code=Code.CHILD_CRASHED,
-        summary=f"{signal_name} ended the child {DOING[phase]}{_last_words(stderr)}",
-        explanation=_FROM_OUTSIDE[signal_name] + _used(ended)
+    again = Hint(
+        "run it again; if it recurs, find out who sends the signal: a limit on time of the batch"
+        " system or container shows in how long it ran",
+        command=case.exec_command(),
+    )
+    return Finding.of(
+        Code.CHILD_CRASHED,
+        f"{signal_name} ended the child {DOING[phase]}{_last_words(stderr)}",
+        _FROM_OUTSIDE[signal_name] + _used(ended)
         if outside
         else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
-        hints=[
-            *([Hint("run it again; if it recurs, find out who sends the signal: a limit on time"
-                    " of the batch system or container shows in how long it ran",
-                    command=case.exec_command())] if outside else []),
-            case.look_for(
-                f"{'or ' if outside else ''}find what sends {signal_name}, in the bundle and what"
-                " it uses",
-                r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
-            ),
-        ],
+        *([again] if outside else []),
+        case.look_for(
+            f"{'or ' if outside else ''}find what sends {signal_name}, in the bundle and what"
+            " it uses",
+            r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
+        ),
+        phase=phase,
         retryable=outside,
-    )  # fmt: skip
+    )
 
 
 def _is_over_cpu_limit(ended: Exit, signal_name: str) -> bool:
@@ -100,17 +101,15 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
             " the bundle's code. It counts the time on all processors, so threads use it up faster"
             " than the clock. The same task will meet the same end."
         )
-    return Finding(
+    return Finding.of(
+        Code.CHILD_CRASHED,
+        f"{signal_name} ended the child {DOING[phase]}{place}{why}",
+        explanation,
+        by_hand(
+            "see the limit where the worker is started, and raise it there", f"ulimit {option}"
+        ),
+        Hint("or make the task smaller, or split it"),
         phase=phase,
-        code=Code.CHILD_CRASHED,
-        summary=f"{signal_name} ended the child {DOING[phase]}{place}{why}",
-        explanation=explanation,
-        hints=[
-            by_hand(
-                "see the limit where the worker is started, and raise it there", f"ulimit {option}"
-            ),
-            Hint("or make the task smaller, or split it"),
-        ],
         exception=exception,
         retryable=False,
     )
@@ -118,14 +117,14 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
 
 def _file_size(phase: Phase, ended: Exit, stderr: str) -> Finding:
     reached = file_limit(ended.limits)
-    return Finding(
-        phase=phase,
-        code=Code.CHILD_CRASHED,
-        summary=f"SIGXFSZ ended the child {DOING[phase]}: a file reached its limit in size:"
+    return Finding.of(
+        Code.CHILD_CRASHED,
+        f"SIGXFSZ ended the child {DOING[phase]}: a file reached its limit in size:"
         f" {reached.what}{_last_words(stderr)}",
-        explanation=f"{reached.explanation} Python makes an OSError of it; this was native code, or"
+        f"{reached.explanation} Python makes an OSError of it; this was native code, or"
         " a signal handler was set back.",
-        hints=reached.hints,
+        *reached.hints,
+        phase=phase,
         retryable=False,
     )
 
@@ -153,20 +152,17 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
             " not known who: a batch system at a limit, a container's stop, or a person."
             f" {counters}"
         )
-    return Finding(
+    return Finding.of(
+        Code.CHILD_CRASHED,
+        f"SIGKILL ended the child {DOING[phase]}{why}",
+        explanation + _used(ended),
+        by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'"),
+        Hint("give the task more memory, or make it smaller")
+        if filled
+        else Hint("see whether a batch system or container has a limit on memory or time"),
         phase=phase,
-        code=Code.CHILD_CRASHED,
-        summary=f"SIGKILL ended the child {DOING[phase]}{why}",
-        explanation=explanation + _used(ended),
-        hints=[
-            by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'"),
-            Hint("give the task more memory, or make it smaller")
-            if filled
-            else Hint("see whether a batch system or container has a limit on memory or"
-                      " time"),
-        ],
         retryable=not filled,
-    )  # fmt: skip
+    )
 
 
 def _used(ended: Exit) -> str:

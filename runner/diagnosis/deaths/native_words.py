@@ -214,7 +214,7 @@ def interrupted_by_native_code(
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
     return Finding.raised(
         phase,
-        summary=f"{place}: {text}",
-        explanation=f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
-        hints=hints,
+        f"{place}: {text}",
+        f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
+        *hints,
     )

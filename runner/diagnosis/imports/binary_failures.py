@@ -9,12 +9,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.compiled_sources import build_command
-from runner.diagnosis.imports.dependencies import (
-    from_source,
-    installed_version,
-    is_pinned,
-    upgrade,
-)
+from runner.diagnosis.imports.dependencies import from_source, installed_version, is_pinned, upgrade
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.remedies import requires_python_hint

@@ -64,13 +64,13 @@ def hidden_folder(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     within = any(file.startswith(f"{top}/") and file.endswith(".py") for file in case.bundle_files)
     if "is not a package" not in exception.message or not (within and _is_standard(top)):
         return None
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"the standard library's {top} hides the folder {top} of the bundle",
-        explanation=f"A folder without __init__.py comes after every module of its name; what"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"the standard library's {top} hides the folder {top} of the bundle",
+        f"A folder without __init__.py comes after every module of its name; what"
         f" failed is: {one_line(printable(exception.message), 140)}",
-        hints=[_rename(case, f"{top}/__init__.py", top)],
+        _rename(case, f"{top}/__init__.py", top),
+        phase=phase,
     )
 
 
@@ -88,13 +88,12 @@ def renamed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     edit = case.line_edit(frame, after)
     if edit is None or not case.is_own(frame.file):
         return None
-    return Finding(
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{case.place_of(frame)} imports {top}, which is another one; the bundle's own is my_{top}",
+        one_line(printable(exception.message), 140),
+        Hint(f"import my_{top}, as it is called now", edit=edit),
         phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{case.place_of(frame)} imports {top}, which is another one; the bundle's own is"
-        f" my_{top}",
-        explanation=one_line(printable(exception.message), 140),
-        hints=[Hint(f"import my_{top}, as it is called now", edit=edit)],
     )
 
 
@@ -124,29 +123,26 @@ def hidden_in_words(case: Case, phase: Phase, words: str) -> Finding | None:
 
 
 def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding:
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{case.place_of(frame)} imports the file that it stands in",
-        explanation=f"By then, nothing below that line is defined; what failed is:"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{case.place_of(frame)} imports the file that it stands in",
+        f"By then, nothing below that line is defined; what failed is:"
         f" {one_line(printable(exception.message), 140)}",
-        hints=[
-            Hint(
-                "take the line out: a file's own names need no import",
-                edit=without_line(case, frame),
-            )
-        ],
+        Hint(
+            "take the line out: a file's own names need no import", edit=without_line(case, frame)
+        ),
+        phase=phase,
     )
 
 
 def _hides(case: Case, phase: Phase, file: str, top: str, what: str, message: str) -> Finding:
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{file} of the bundle hides {what}",
-        explanation=f"Every `import {top}` finds the bundle's file first, in libraries too; what"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{file} of the bundle hides {what}",
+        f"Every `import {top}` finds the bundle's file first, in libraries too; what"
         f" failed is: {one_line(printable(message), 140)}",
-        hints=[_rename(case, file, top)],
+        _rename(case, file, top),
+        phase=phase,
     )
 
 
@@ -158,14 +154,14 @@ def _hidden_by(
     if file is None or not is_file_of(file, top):
         return None
     what = "the standard library's" if _is_standard(top) else "the installed package"
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{what} {top} hides {file} of the bundle",
-        explanation=f"`import {top}` finds {case.short_path(taken)}, which was imported before or"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{what} {top} hides {file} of the bundle",
+        f"`import {top}` finds {case.short_path(taken)}, which was imported before or"
         " comes first on sys.path; what failed is:"
         f" {one_line(printable(exception.message), 140)}",
-        hints=[_rename(case, file, top)],
+        _rename(case, file, top),
+        phase=phase,
     )
 
 

@@ -61,18 +61,15 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
         return None
     steps = "; ".join(f"{case.place_of(frame)}: {one_line(frame.text or '', 80)}"
                       for frame in circle[:10])  # fmt: skip
-    return Finding(
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{files[0]} and {files[-1]} import each other (a circular import)",
+        f"{files[-1]} needs something of {files[0]}, which is only partly loaded by then: {steps}",
+        Hint(
+            f"move what both need into a third module, or import in {files[-1]} inside"
+            " the function that needs it"
+        ),
         phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{files[0]} and {files[-1]} import each other (a circular import)",
-        explanation=f"{files[-1]} needs something of {files[0]}, which is only partly loaded by"
-        f" then: {steps}",
-        hints=[
-            Hint(
-                f"move what both need into a third module, or import in {files[-1]} inside"
-                " the function that needs it"
-            )
-        ],
     )
 
 
@@ -139,12 +136,12 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     else:
         hint = _made_importable(case, frame, asking, name, file)
         why = f"Python looks beside the wire function's file, and not in {folder}."
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{name!r} is in the bundle, as {file}, where Python does not find it",
+        why + (f" {asking} imports it." if asking else ""),
+        hint,
         phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{name!r} is in the bundle, as {file}, where Python does not find it",
-        explanation=why + (f" {asking} imports it." if asking else ""),
-        hints=[hint],
     )
 
 
@@ -160,12 +157,12 @@ def _no_submodule(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         return None
     where = case.place_of(case.telling_frame(exception)) or "the code"
     command = f"git -C {case.bundle_argument()} submodule update --init --recursive"
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{where} imports from {folder}, and nothing is in that folder",
+        "The bundle has a .gitmodules: git fetches such folders only when it is asked.",
+        Hint("fetch the bundle's submodules", command=command),
         phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports from {folder}, and nothing is in that folder",
-        explanation="The bundle has a .gitmodules: git fetches such folders only when it is asked.",
-        hints=[Hint("fetch the bundle's submodules", command=command)],
     )
 
 
@@ -182,28 +179,26 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     after = re.sub(r"^from \.+ import (?!\()", "import ", after)
     folder = PurePosixPath(asking).parent
     if not no_package:
-        return Finding(
-            phase=phase,
-            code=Code.IMPORT_FAILED,
-            summary=f"{case.place_of(frame)} imports from above its package, and there is none",
-            explanation=f"Python's first folder of modules is that of {folder.parts[0]}."
+        return Finding.of(
+            Code.IMPORT_FAILED,
+            f"{case.place_of(frame)} imports from above its package, and there is none",
+            f"Python's first folder of modules is that of {folder.parts[0]}."
             if folder.parts
             else "",
-            hints=[Hint("import it by its name", edit=case.line_edit(frame, after))],
+            Hint("import it by its name", edit=case.line_edit(frame, after)),
+            phase=phase,
         )
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{case.place_of(frame)} imports relative to a package, and {asking} is in none",
-        explanation="Python has it as a module by itself"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{case.place_of(frame)} imports relative to a package, and {asking} is in none",
+        "Python has it as a module by itself"
         + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is not a package")
         + ". The modules beside it are found by their names.",
-        hints=[
-            Hint(
-                "import it by its name",
-                edit=None if after == line else Edit(file=asking, before=line, after=after),
-            )
-        ],
+        Hint(
+            "import it by its name",
+            edit=None if after == line else Edit(file=asking, before=line, after=after),
+        ),
+        phase=phase,
     )
 
 

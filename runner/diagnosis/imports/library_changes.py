@@ -95,12 +95,12 @@ def _library_changed(
         if is_kept_back(case, distribution := distribution_named(package)):
             hints.insert(0, upgrade(case, distribution, f"upgrade {package}"))
     is_module = exception.type == "ModuleNotFoundError"
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
+        words,
+        explanation.strip(),
+        *hints,
         phase=phase,
-        code=Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
-        summary=words,
-        explanation=explanation.strip(),
-        hints=hints,
     )
 
 

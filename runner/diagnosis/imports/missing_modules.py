@@ -120,14 +120,13 @@ def _not_compiled(
         how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
     elif kind.startswith("f"):
         how = "by meson-python, which runs f2py; setuptools knows no Fortran"
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports {missing.name!r}, which is {file} in the bundle, and is not"
-        " compiled",
-        explanation="A module in another language is compiled where the bundle is installed, by its"
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{where} imports {missing.name!r}, which is {file} in the bundle, and is not compiled",
+        "A module in another language is compiled where the bundle is installed, by its"
         " build; what is compiled on one machine suits no other.",
-        hints=[Hint(f"have the bundle's build compile it: {how}")],
+        Hint(f"have the bundle's build compile it: {how}"),
+        phase=phase,
     )
 
 
@@ -156,13 +155,13 @@ def _not_in_bundles_package(
         if close
         else Hint(f"add {wanted}.py to the bundle, or correct the import in {where or file}")
     )
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where or 'the bundle'} imports {missing.name!r}, which the bundle's own"
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{where or 'the bundle'} imports {missing.name!r}, which the bundle's own"
         f" {missing.top} has not",
-        explanation=f"`{missing.top}` is {file} of the bundle.",
-        hints=[hint],
+        f"`{missing.top}` is {file} of the bundle.",
+        hint,
+        phase=phase,
     )
 
 
@@ -194,25 +193,23 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
         of = f"in the dependency group {group[1]!r} only"
         why = "Dependency groups are for development, and are not installed for tasks"
     else:
-        return Finding(
-            phase=phase,
-            code=Code.MODULE_NOT_FOUND,
-            summary=f"{name!r} is declared for other environments only: {one_line(markers, 100)}",
-            explanation="Its marker does not hold for this platform and this Python, so it was not"
+        return Finding.of(
+            Code.MODULE_NOT_FOUND,
+            f"{name!r} is declared for other environments only: {one_line(markers, 100)}",
+            "Its marker does not hold for this platform and this Python, so it was not"
             f" installed; the code imports {missing.name!r} all the same.",
-            hints=[
-                Hint(
-                    "declare it without the marker, or guard the import in the same way",
-                    edit=case.replaced_requirement(written[0][0], plain),
-                )
-            ],
+            Hint(
+                "declare it without the marker, or guard the import in the same way",
+                edit=case.replaced_requirement(written[0][0], plain),
+            ),
+            phase=phase,
         )
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{name!r} is declared {of}, and the bundle's code imports {missing.name!r}",
+        f"{why}: what the code needs to run is among [project] dependencies.",
+        case.declare_hint("declare it there", plain),
         phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{name!r} is declared {of}, and the bundle's code imports {missing.name!r}",
-        explanation=f"{why}: what the code needs to run is among [project] dependencies.",
-        hints=[case.declare_hint("declare it there", plain)],
     )
 
 
@@ -236,36 +233,33 @@ def _not_in_what_is_installed(
     where = case.place_of(frame) or "the bundle"
     modules = [module for module in modules_named_otherwise(name) if is_installed(case, module)]
     if modules and frame is not None and not is_installed(case, missing.top):
-        return Finding(
-            phase=phase,
-            code=Code.MODULE_NOT_FOUND,
-            summary=f"{where} imports {missing.name!r}; what {name} brings is called {modules[0]}",
-            explanation=f"{name} {version} is installed. A distribution's name on the index is not"
+        return Finding.of(
+            Code.MODULE_NOT_FOUND,
+            f"{where} imports {missing.name!r}; what {name} brings is called {modules[0]}",
+            f"{name} {version} is installed. A distribution's name on the index is not"
             " always its module's.",
-            hints=[
-                Hint(
-                    f"import {' or '.join(modules)}",
-                    edit=Edit(
-                        file=case.short_path(frame.file),
-                        before=one_line(frame.text, 160) if frame.text else None,
-                        after=f"import {modules[0]}",
-                    ),
-                )
-            ],
+            Hint(
+                f"import {' or '.join(modules)}",
+                edit=Edit(
+                    file=case.short_path(frame.file),
+                    before=one_line(frame.text, 160) if frame.text else None,
+                    after=f"import {modules[0]}",
+                ),
+            ),
+            phase=phase,
         )
     hints = another_release(case, name, version)
     if not is_installed(case, missing.top):
         hints = [
             Hint(f"see what {name} calls its modules: none that is installed here is {missing.top}")
         ]
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports {missing.name!r}, which {name} {version}, that is installed, has"
-        " not",
-        explanation=f"The environment has {name} {version}, and there is no {missing.name} in it:"
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{where} imports {missing.name!r}, which {name} {version}, that is installed, has not",
+        f"The environment has {name} {version}, and there is no {missing.name} in it:"
         " another release has it, or calls it otherwise.",
-        hints=hints,
+        *hints,
+        phase=phase,
     )
 
 
@@ -283,16 +277,14 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
     asking = package_of(exception.traceback[-1].file) if exception.traceback else None
     if asking is not None and not same_distribution(distribution_named(asking), distribution):
         return _too_new_for(case, phase, where, pair, distribution_named(asking), distribution)
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{where} imports {name!r} from {module}, which {distribution} {version}, that is"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{where} imports {name!r} from {module}, which {distribution} {version}, that is"
         " installed, has not",
-        explanation="Another release has it, or it is misspelt.",
-        hints=[
-            *did_you_mean(case, exception),
-            *another_release(case, distribution, version),
-        ],
+        "Another release has it, or it is misspelt.",
+        *did_you_mean(case, exception),
+        *another_release(case, distribution, version),
+        phase=phase,
     )
 
 
@@ -306,14 +298,15 @@ def _too_new_for(
         *(case, distribution, f"<{(bound := first_of_series(version))}"),
         f"ask for {distribution}<{bound}: {asking} was made for an older one",
     )
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{where} uses {asking} {release}, which imports {pair[1]!r} from {pair[0]};"
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{where} uses {asking} {release}, which imports {pair[1]!r} from {pair[0]};"
         f" {distribution} {version}, that is installed, has not",
-        explanation=f"{asking} {release} was made for an older {distribution}, and does not say so:"
+        f"{asking} {release} was made for an older {distribution}, and does not say so:"
         " uv takes the newest that it allows.",
-        hints=[older, upgrade(case, asking, f"or take a newer {asking}, which knows this one")],
+        older,
+        upgrade(case, asking, f"or take a newer {asking}, which knows this one"),
+        phase=phase,
     )
 
 
@@ -326,18 +319,16 @@ def _named_by_entry_point(
     named = re.match(rf"{re.escape(missing.top)}\b", asked or "")
     if asked is None or not named or frame is None or missing.top in (frame.text or ""):
         return None
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{case.place_of(frame)} imports {missing.name!r} for the entry point"
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{case.place_of(frame)} imports {missing.name!r} for the entry point"
         f" {printable(asked)!r}, and the bundle has no such module",
-        explanation="The module's name comes from the entry point that was asked for.",
-        hints=[
-            by_hand(
-                "ask for an entry point of a module that the bundle has",
-                f"modelops-runner exec {case.bundle_argument()} ENTRYPOINT",
-            )
-        ],
+        "The module's name comes from the entry point that was asked for.",
+        by_hand(
+            "ask for an entry point of a module that the bundle has",
+            f"modelops-runner exec {case.bundle_argument()} ENTRYPOINT",
+        ),
+        phase=phase,
     )
 
 
@@ -381,11 +372,10 @@ def _not_installed(
     if frame is not None and "site-packages" in exception.traceback[-1].file:
         library = case.short_path(exception.traceback[-1].file).partition("/")[0]
         explanation += f" It is {library} that imports it, and does not bring it by itself."
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{where} imports {missing.name!r}, which is not installed in the bundle's environment",
+        explanation,
+        *hints,
         phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports {missing.name!r}, which is not installed in the bundle's"
-        " environment",
-        explanation=explanation,
-        hints=hints,
     )

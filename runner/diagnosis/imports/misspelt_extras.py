@@ -49,19 +49,15 @@ def misspelt_extra(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
             version = installed_version(case, requirement.name) or ""
             place = case.place_of(case.telling_frame(exception)) or "the bundle"
             named = f"{requirement.name}[{extra}]"
-            return Finding(
+            edit = case.replaced_requirement(written, after)
+            return Finding.of(
+                Code.MODULE_NOT_FOUND,
+                f"{place} needs what {requirement.name}[{meant[0]}] brings; the bundle asks for"
+                f" {named}, and {requirement.name} {version} has no extra of that name",
+                "An extra that a distribution does not have is passed over when it is installed."
+                f" It has {one_line(', '.join(offered), _MOST_SHOWN)}.",
+                Hint(f"did you mean {requirement.name}[{meant[0]}]?", edit=edit),
                 phase=phase,
-                code=Code.MODULE_NOT_FOUND,
-                summary=f"{place} needs what {requirement.name}[{meant[0]}] brings; the bundle asks"
-                f" for {named}, and {requirement.name} {version} has no extra of that name",
-                explanation="An extra that a distribution does not have is passed over when it is"
-                f" installed. It has {one_line(', '.join(offered), _MOST_SHOWN)}.",
-                hints=[
-                    Hint(
-                        f"did you mean {requirement.name}[{meant[0]}]?",
-                        edit=case.replaced_requirement(written, after),
-                    )
-                ],
             )
     return None
 

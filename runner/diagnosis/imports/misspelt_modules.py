@@ -56,13 +56,13 @@ def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what
     after = re.sub(rf"\b{re.escape(name)}\b", meant, text, count=1)
     file = case.file_in_bundle(frame)
     edit = Edit(file=file, before=text, after=after) if after != text else None
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{case.place_of(frame)} imports {name!r}, which is not there; {what}",
-        explanation=f"{name} is nearly {meant}. (A package of the index that is called nearly as"
+    return Finding.of(
+        Code.MODULE_NOT_FOUND,
+        f"{case.place_of(frame)} imports {name!r}, which is not there; {what}",
+        f"{name} is nearly {meant}. (A package of the index that is called nearly as"
         " another one may be a stranger's: see who wrote it before it is installed.)",
-        hints=[hint or Hint(f"did you mean {meant}?", edit=edit)],
+        hint or Hint(f"did you mean {meant}?", edit=edit),
+        phase=phase,
     )
 
 

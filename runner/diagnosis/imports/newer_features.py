@@ -147,11 +147,11 @@ def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         if feature.instead:
             hints.append(Hint(f"or use {feature.instead}, in {where}"))
     loading = Code.SYNTAX_ERROR if feature.notation else Code.LOAD_RAISED
-    return Finding(
-        phase=phase,
-        code=loading if phase is Phase.LOAD else Code.TASK_RAISED,
-        summary=f"{where} uses {feature.name}, which came with Python {feature.version}; this is"
+    return Finding.of(
+        loading if phase is Phase.LOAD else Code.TASK_RAISED,
+        f"{where} uses {feature.name}, which came with Python {feature.version}; this is"
         f" {python.implementation} {python.version}",
-        explanation=explanation,
-        hints=hints,
+        explanation,
+        *hints,
+        phase=phase,
     )

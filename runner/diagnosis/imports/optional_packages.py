@@ -33,19 +33,7 @@ _ASKS = (
     re.compile(rf"requires (?:the )?[`'\"]?({_NAME})[`'\"]? (?:to be installed|package|library)"),
 )
 # What such a sentence may have in a name's place.
-_NO_NAMES = {
-    "a",
-    "an",
-    "it",
-    "one",
-    "the",
-    "this",
-    "that",
-    "these",
-    "your",
-    "python",
-    "pip",
-}
+_NO_NAMES = {"a", "an", "it", "one", "the", "this", "that", "these", "your", "python", "pip"}
 _ONE_IS_ENOUGH = 4
 # As CVXPY and Pyomo call them, with what brings them.
 _SOLVERS = {
@@ -103,18 +91,15 @@ def _needed(
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
     wanted = [distribution_named(name) for name in names]
     listed = printable(" or ".join(wanted))
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{package} needs {listed} for what {place} does, and does not bring it by itself",
-        explanation=f"The environment holds what {case.declaring_file()} declares and nothing else."
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{package} needs {listed} for what {place} does, and does not bring it by itself",
+        f"The environment holds what {case.declaring_file()} declares and nothing else."
         f" {package} says: {one_line(printable(exception.message), 300)}",
-        hints=[
-            case.declare_hint(
-                f"add {'one of them' if wanted[1:] else wanted[0]} to the dependencies",
-                wanted[0],
-            )
-        ],
+        case.declare_hint(
+            f"add {'one of them' if wanted[1:] else wanted[0]} to the dependencies", wanted[0]
+        ),
+        phase=phase,
     )
 
 

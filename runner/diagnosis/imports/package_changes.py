@@ -76,10 +76,7 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         release = installed_version(case, distribution)
         asks = f"{distribution} {release}" if release else distribution
         summary = f"{asks} needs {name}: {where} uses {what}, which newer releases have not"
-        hints = [
-            *bound,
-            upgrade(case, distribution, f"or take a {distribution} that does without"),
-        ]
+        hints = [*bound, upgrade(case, distribution, f"or take a {distribution} that does without")]
     else:
         summary = f"{where} uses {what}, which {change.distribution} {change.version} removed"
         renamed = _renamed(case, frame, what, change)
@@ -89,12 +86,12 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         if first and not (renamed and renamed[0].edit):
             hints = [*bound, *renamed]
     has = f"{change.distribution} {version} is installed" if version else "It is not installed"
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
+        summary,
+        f"{has}; the last releases with {what} are those before {change.version}.",
+        *hints,
         phase=phase,
-        code=Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
-        summary=summary,
-        explanation=f"{has}; the last releases with {what} are those before {change.version}.",
-        hints=hints,
     )
 
 

@@ -18,10 +18,10 @@ def system_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     if known.wheel:
         title = f"ask for {known.wheel}, which brings an {known.thing}"
         hints.insert(0, case.declare_hint(title, known.wheel))
-    return Finding(
+    return Finding.of(
+        Code.IMPORT_FAILED,
+        f"{where} needs {package}, and {package} finds no {known.thing} on this worker",
+        f"{package} is {known.what}.",
+        *hints,
         phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{where} needs {package}, and {package} finds no {known.thing} on this worker",
-        explanation=f"{package} is {known.what}.",
-        hints=hints,
     )

@@ -34,17 +34,15 @@ def windows_only(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             return None
         what = f"{module}.{name}"
     frame = case.telling_frame(exception)
-    return Finding(
+    return Finding.of(
+        Code.MODULE_NOT_FOUND if what in _MODULES else Code.IMPORT_FAILED,
+        f"{case.place_of(frame) or 'the code'} asks for {what}, which only Windows has",
+        "A bundle runs on Linux or macOS.",
+        Hint(
+            "do without it; or, where the model only needs it on Windows, ask first",
+            edit=_asked_first(case, frame) if frame is not None else None,
+        ),
         phase=phase,
-        code=Code.MODULE_NOT_FOUND if what in _MODULES else Code.IMPORT_FAILED,
-        summary=f"{case.place_of(frame) or 'the code'} asks for {what}, which only Windows has",
-        explanation="A bundle runs on Linux or macOS.",
-        hints=[
-            Hint(
-                "do without it; or, where the model only needs it on Windows, ask first",
-                edit=_asked_first(case, frame) if frame is not None else None,
-            )
-        ],
     )
 
 

@@ -155,11 +155,7 @@ AFTER = (
         (b"username",),  # as Kaggle's file has it
         rb"\\{0,15}['\"]\s{0,4}:\s{0,4}\\{0,15}['\"]([0-9a-f*]{32})(?![0-9a-f*])",
     ),
-    (
-        (b"password>", b"secret>", b"token>", b"key>"),
-        (b"</",),
-        rb"([^\s<>]{4,2000})(?=</)",
-    ),
+    ((b"password>", b"secret>", b"token>", b"key>"), (b"</",), rb"([^\s<>]{4,2000})(?=</)"),
     (
         (b"hooks.slack.com/", b"webhook.office.com/", b"/api/webhooks/"),
         (b"hooks",),

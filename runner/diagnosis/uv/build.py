@@ -9,26 +9,16 @@ import shlex
 
 from packaging.utils import canonicalize_name
 
-from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.case import Finding
 from runner.diagnosis.knowledge.distribution_names import distribution_meant_by, same_distribution
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
-from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
+from runner.diagnosis.uv.error import FailedUv, UvError, UvFailure, without_drawing
 from runner.diagnosis.uv.not_shipped import not_to_be_built
-from runner.diagnosis.uv.python import (
-    minors_of,
-    own_python_finding,
-    python_conflict,
-    python_hints,
-)
-from runner.diagnosis.uv.requirement_edits import (
-    renamed,
-    requirement_edit,
-    requirement_for,
-    wheel_edit,
-)
+from runner.diagnosis.uv.python import minors_of, own_python_finding, python_conflict, python_hints
+from runner.diagnosis.uv.requirement_edits import renamed, requirement_for, wheel_edit
 from runner.events import Phase
 from runner.version import minor_version
 
@@ -83,52 +73,51 @@ _REASON_LINES = 6
 _LAST_LINES = 15
 
 
-def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+def build_finding(uv: FailedUv) -> Finding | None:
     """The finding where a build failed: the bundle's own, or a dependency's."""
-    if folder := _NO_PROJECT.search(error.said):
-        return _no_project(failure, error, folder.group(1))
-    failed = _FAILED.search(error.said)
+    if folder := _NO_PROJECT.search(uv.error.said):
+        return _no_project(uv, folder.group(1))
+    failed = _FAILED.search(uv.error.said)
     # Of what a pyproject.toml leaves to its backend (`dynamic`), uv asks it before the build.
-    itself = failure.step == "bundle" and _ABOUT_A_BUILD.search(error.said)
-    if failed is None and not itself and not error.said.startswith("The build backend returned"):
+    itself = uv.failure.step == "bundle" and _ABOUT_A_BUILD.search(uv.error.said)
+    if failed is None and not itself and not uv.error.said.startswith("The build backend returned"):
         return None
-    if misnamed := _MISNAMED.search(error.said):
-        return _misnamed(case, failure, error, *misnamed.groups())
-    name = failed.group(1) if failed else failure.bundle_name
+    if misnamed := _MISNAMED.search(uv.error.said):
+        return _misnamed(uv, *misnamed.groups())
+    name = failed.group(1) if failed else uv.failure.bundle_name
     version = failed.group(3) if failed else None
     # What has a requirements.txt only is never built, however its folder is called.
-    own = failure.step == "bundle" or (
-        failure.file == "pyproject.toml" and same_distribution(name, failure.bundle_name)
+    own = uv.failure.step == "bundle" or (
+        uv.failure.file == "pyproject.toml" and same_distribution(name, uv.failure.bundle_name)
     )
-    reason = _reason(error)
-    included = [hint for hint in error.hints if " was included because " in hint]
-    if not own and (asking := requirement_for(failure, name)) is not None:
-        included.append(f"{failure.file} of {failure.bundle_name} asks for {asking}.")
-    explanation = "\n".join([*included, *(reason or error.messages)])
+    reason = _reason(uv.error)
+    included = [hint for hint in uv.error.hints if " was included because " in hint]
+    if not own and (asking := requirement_for(uv.failure, name)) is not None:
+        included.append(f"{uv.failure.file} of {uv.failure.bundle_name} asks for {asking}.")
+    explanation = "\n".join([*included, *(reason or uv.error.messages)])
     package = f"{name} {version}" if version else name
-    if (accepted := _guard(failure, " ".join(reason))) is not None:
+    if (accepted := _guard(uv.failure, " ".join(reason))) is not None:
         if own:
-            return own_python_finding(case, failure, accepted, explanation)
+            return own_python_finding(uv, accepted, explanation)
         return python_conflict(
-            case,
-            failure,
+            uv,
             name,
-            f"{package} supports Python {accepted}, and this is Python {failure.python_version}",
+            f"{package} supports Python {accepted}, and this is Python {uv.failure.python_version}",
             explanation,
             minors_of(accepted),
-            requirement_for(failure, name),
+            requirement_for(uv.failure, name),
         )
     retryable = None
-    if killed := _SIGNAL.search(error.said):
+    if killed := _SIGNAL.search(uv.error.said):
         retryable = killed.group(1) == "SIGKILL"
         reason = reason or [f"{killed.group(1)} ended its build"]
-    meant = None if own else _meant(failure, error, name)
-    why = f"{meant} is meant by it" if meant else _summary_of(reason or error.messages[-1:])
+    meant = None if own else _meant(uv, name)
+    why = f"{meant} is meant by it" if meant else _summary_of(reason or uv.error.messages[-1:])
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    hints = [] if own else _older_python(case, failure)
+    hints = [] if own else _older_python(uv)
     if meant:
-        hints = [_rename_hint(case, failure, name, meant)]
-    hints += advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
+        hints = [_rename_hint(uv, name, meant)]
+    hints += advice(uv, name, own, "\n".join(reason or uv.error.messages), uv.error.said)
     if retryable:
         hints.append(
             by_hand(
@@ -136,10 +125,10 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
                 "dmesg | grep -i 'out of memory'",
             )
         )
-    if not own and not meant and case.wheel is not None:
+    if not own and not meant and uv.case.wheel is not None:
         # Before what only a person can do.
         first = not hints or hints[0].by == "person" or not (hints[0].edit or hints[0].command)
-        hints.insert(0 if first else len(hints), _with_wheel(case, failure, name, case.wheel))
+        hints.insert(0 if first else len(hints), _with_wheel(uv, name, uv.case.wheel))
     if not hints and not own:
         wanted = f"{name}=={version}" if version else name
         hints.append(
@@ -149,74 +138,73 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             )
         )
     elif not hints:
-        hints = not_to_be_built(case)
+        hints = not_to_be_built(uv.case)
         hints.append(
             by_hand(
                 f"{'or ' if hints else ''}build it by hand, and see what the backend says",
-                f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
+                f"uv build --wheel -o /tmp {shlex.quote(uv.failure.bundle_path)}",
             )
         )
-    return Finding(
+    return Finding.of(
+        Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
+        f"{what}: {why}",
+        explanation,
+        *hints,
         phase=Phase.ENVIRONMENT,
-        code=Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{what}: {why}",
-        explanation=explanation,
-        hints=hints,
         retryable=retryable,
     )
 
 
-def _meant(failure: UvFailure, error: UvError, name: str) -> str | None:
+def _meant(uv: FailedUv, name: str) -> str | None:
     """The package that is meant by the name of one that only says so, or is no more."""
-    named = _MEANT.search(" ".join([*error.hints, *error.output]))
+    named = _MEANT.search(" ".join([*uv.error.hints, *uv.error.output]))
     meant = distribution_meant_by(name) or (named and named[1]) or _FORMER.get(name.lower())
     # psycopg2 only recommends psycopg2-binary, where it lacks what its own build needs.
     same = canonicalize_name(meant or "").startswith(canonicalize_name(name))
     return None if not meant or same else meant
 
 
-def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:
+def _rename_hint(uv: FailedUv, name: str, meant: str) -> Hint:
     title = f"ask for {meant}, which is what {name} stands for"
-    written = requirement_for(failure, name)
+    written = requirement_for(uv.failure, name)
     if written is None:
         return Hint(title)
-    return Hint(title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
+    return Hint(title, edit=uv.case.replaced_requirement(written, renamed(written, meant)))
 
 
-def _with_wheel(case: Case, failure: UvFailure, name: str, version: str) -> Hint:
+def _with_wheel(uv: FailedUv, name: str, version: str) -> Hint:
     """Take a version that need not be built: uv has found it."""
-    this = minor_version(failure.python_version)
+    this = minor_version(uv.failure.python_version)
     return Hint(
         f"take {name} {version}, which has a wheel for Python {this}: then it is not built",
-        edit=wheel_edit(case, failure, name, version),
+        edit=wheel_edit(uv, name, version),
     )
 
 
-def _older_python(case: Case, failure: UvFailure) -> list[Hint]:
+def _older_python(uv: FailedUv) -> list[Hint]:
     """Advise the Python on which nothing has to be built, where one was found."""
-    if case.older_wheels is None:
+    if uv.case.older_wheels is None:
         return []
-    return python_hints(case, failure, [case.older_wheels])
+    return python_hints(uv, [uv.case.older_wheels])
 
 
-def _misnamed(case: Case, failure: UvFailure, error: UvError, called: str, name: str) -> Finding:
+def _misnamed(uv: FailedUv, called: str, name: str) -> Finding:
     """A path or URL leads to another project than the bundle says."""
-    written = requirement_for(failure, name)
+    written = requirement_for(uv.failure, name)
     edit = None
     if written and "@" in written:  # else its source is named elsewhere too
-        edit = requirement_edit(case, failure, written, written.replace(name, called, 1))
-    return Finding(
-        code=Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{failure.file} asks for {name}, and the project at that place calls itself"
-        f" {called}",
-        explanation="\n".join([*([written] if written else []), *error.messages]),
-        hints=[Hint(f"ask for it by its own name, {called}", edit=edit)],
+        edit = uv.case.replaced_requirement(written, written.replace(name, called, 1))
+    return Finding.of(
+        Code.DEPENDENCY_BUILD_FAILED,
+        f"{uv.failure.file} asks for {name}, and the project at that place calls itself {called}",
+        "\n".join([*([written] if written else []), *uv.error.messages]),
+        Hint(f"ask for it by its own name, {called}", edit=edit),
     )
 
 
-def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
+def _no_project(uv: FailedUv, folder: str) -> Finding:
     """A folder that was to be built has nothing that says how."""
-    name = folder.removeprefix(failure.bundle_path).strip("/") or "the bundle itself"
+    name = folder.removeprefix(uv.failure.bundle_path).strip("/") or "the bundle itself"
     table = f'[project]\nname = "{name.rpartition("/")[2]}"\nversion = "0.1.0"'
     hints = [
         Hint(
@@ -225,21 +213,21 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
         )
     ]
     if name == "the bundle itself":
-        asking = [one for one in failure.dependencies if _ITSELF.fullmatch(one)]
-        in_lines = failure.file == "requirements.txt" and len(asking) == 1
+        asking = [one for one in uv.failure.dependencies if _ITSELF.fullmatch(one)]
+        in_lines = uv.failure.file == "requirements.txt" and len(asking) == 1
         hints = [
-            Hint(f"take the line that asks for it out of {failure.file}: a task runs in the"
+            Hint(f"take the line that asks for it out of {uv.failure.file}: a task runs in the"
                  " bundle's folder, and its modules are found there",
-                 edit=Edit(file=failure.file, before=asking[0], after="") if in_lines else None)
+                 edit=Edit(file=uv.failure.file, before=asking[0], after="") if in_lines else None)
         ]  # fmt: skip
     elif "/git-v" in folder:
         name = "what was fetched from git"
         hints = [Hint("name the folder of the project: #subdirectory=FOLDER after the URL")]
-    return Finding(
-        code=Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
-        explanation=f"{failure.requirements_from} asks for it to be installed.\n{error.said}",
-        hints=hints,
+    return Finding.of(
+        Code.DEPENDENCY_BUILD_FAILED,
+        f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
+        f"{uv.failure.requirements_from} asks for it to be installed.\n{uv.error.said}",
+        *hints,
     )
 
 

@@ -15,15 +15,11 @@ from runner.diagnosis.knowledge.package_changes import GONE_MODULES
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint, by_hand
-from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
 from runner.diagnosis.uv.python import minors_of, python_hints
-from runner.diagnosis.uv.requirement_edits import (
-    another_version,
-    requirement_edit,
-    requirement_for,
-)
+from runner.diagnosis.uv.requirement_edits import another_version, requirement_for
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -87,9 +83,7 @@ _FILE_MISSING = re.compile(
 )
 
 
-def advice(
-    case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
-) -> list[Hint]:
+def advice(uv: FailedUv, name: str, own: bool, words: str, said: str) -> list[Hint]:
     """Return what cures a build, best first; empty where its cause is not one that many share.
 
     :param name: what was built.
@@ -103,30 +97,27 @@ def advice(
         ]
     more = None if own else more_than_a_package(name)
     if more is not None:
-        return [Hint(more.advice(name)), *_system(case, failure, own, words)]
+        return [Hint(more.advice(name)), *_system(uv, own, words)]
     return (
-        _system(case, failure, own, words)
-        or _cython_3(case, words)
+        _system(uv, own, words)
+        or _cython_3(uv.case, words)
         or _variable(words)
-        or _removed_from_python(case, failure, name, own, words)
-        or _module_missing(case, failure, name, own, words, said)
-        or (_of_the_bundle(case, failure, words) if own else [])
+        or _removed_from_python(uv, name, own, words)
+        or _module_missing(uv, name, own, words, said)
+        or (_of_the_bundle(uv, words) if own else [])
     )
 
 
-def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]:
+def _system(uv: FailedUv, own: bool, words: str) -> list[Hint]:
     """A tool, a header or a library of the machine."""
-    this = minor_version(failure.python_version)
+    this = minor_version(uv.failure.python_version)
     if "pg_config executable not found" in words:
         install = _on_debian("install PostgreSQL's development files", "libpq-dev")
-        written = requirement_for(failure, "psycopg2")
+        written = requirement_for(uv.failure, "psycopg2")
         if written is None:
-            return [
-                install,
-                Hint("or ask for psycopg2-binary, which is not built from source"),
-            ]
+            return [install, Hint("or ask for psycopg2-binary, which is not built from source")]
         binary = written.replace("psycopg2", "psycopg2-binary", 1)
-        edit = requirement_edit(case, failure, written, binary)
+        edit = uv.case.replaced_requirement(written, binary)
         return [Hint("ask for psycopg2-binary in place of psycopg2", edit=edit), install]
     if header := _HEADER_MISSING.search(words):
         wanted = header.group(1)
@@ -144,7 +135,7 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
             ]
         return [_development_files(f"the library of {wanted}", wanted)]
     if own and (file := _DATA_MISSING.search(words)):
-        name = file[1].removeprefix(f"{failure.bundle_path}/")
+        name = file[1].removeprefix(f"{uv.failure.bundle_path}/")
         empty = Edit(file=name, after=name) if _SAYS_NOTHING.fullmatch(name) else None
         return [Hint(f"add {name} to the bundle: its build reads it", edit=empty)]
     if tool := _TOOL_MISSING.search(words):
@@ -195,27 +186,25 @@ def _variable(words: str) -> list[Hint]:
     return [by_hand(title, f"export {name}=...")]
 
 
-def _after_python_2(case: Case, failure: UvFailure, name: str) -> Hint:
-    if requirement_for(failure, name) == name:
+def _after_python_2(uv: FailedUv, name: str) -> Hint:
+    if requirement_for(uv.failure, name) == name:
         return Hint(f"ask for another package: the newest {name} is for Python 2")
     title = f"ask for a newer version of {name}: this one is for Python 2"
-    return Hint(title, edit=another_version(case, failure, name, sign=">"))
+    return Hint(title, edit=another_version(uv, name, sign=">"))
 
 
-def _removed_from_python(
-    case: Case, failure: UvFailure, name: str, own: bool, words: str
-) -> list[Hint]:
+def _removed_from_python(uv: FailedUv, name: str, own: bool, words: str) -> list[Hint]:
     """The build imports what this Python has no more."""
     if _PYTHON_2.search(words):
         port = Hint("port it: its build is written for Python 2")
-        return [port if own else _after_python_2(case, failure, name)]
+        return [port if own else _after_python_2(uv, name)]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")
     elif (found := _removed(words)) is not None:
         what, change = found
     else:
         return []
-    if is_older(failure.python_version, change.version):
+    if is_older(uv.failure.python_version, change.version):
         return []
     minors = minors_of(f"<{change.version}")
     gone = f"{what} left Python in {change.version}"
@@ -225,8 +214,8 @@ def _removed_from_python(
             port = Hint(f"use {instead} in its place: {gone}")
         else:
             port = Hint(f"let the build do without it: {gone}")
-        return [port, *python_hints(case, failure, minors, first=False)]
-    hints = python_hints(case, failure, minors)
+        return [port, *python_hints(uv, minors, first=False)]
+    hints = python_hints(uv, minors)
     ask = "or ask" if hints else "ask"
     return [*hints, Hint(f"{ask} for a newer version of {name}: {gone}")]
 
@@ -252,11 +241,9 @@ def _meant_backend(named: str) -> str | None:
     return _MEANT_BACKENDS.get(named) or next((one for one in others if one != named), None)
 
 
-def _module_missing(
-    case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
-) -> list[Hint]:
+def _module_missing(uv: FailedUv, name: str, own: bool, words: str, said: str) -> list[Hint]:
     module = _MODULE_MISSING.search(words)
-    pyproject = case.pyproject_text()
+    pyproject = uv.case.pyproject_text()
     named = pyproject.value("build-system", "build-backend")
     meant = _meant_backend(named) if own and isinstance(named, str) else None
     if meant and (module or f"module '{named}' has no attribute 'build_" in words):
@@ -275,16 +262,16 @@ def _module_missing(
     top = missing.partition(".")[0]
     lost = GONE_MODULES.get(missing) or GONE_MODULES.get(top)
     if lost is not None and lost.distribution == "setuptools":
-        if not own and top == "distutils" and case.wheel is not None:
+        if not own and top == "distutils" and uv.case.wheel is not None:
             return []  # What is so old needs more than that.
         older = f"setuptools<{lost.version}"
         edit = (
             pyproject.with_item("build-system", "requires", older)
             if own
-            else uv_setting(case, name, [older], "extra-build-dependencies")
+            else uv_setting(uv.case, name, [older], "extra-build-dependencies")
         )
         return [Hint(f"build with a setuptools that still has {missing}", edit=edit)]
-    if own and (file := importable_file(case, top)) is not None:
+    if own and (file := importable_file(uv.case, top)) is not None:
         return [
             Hint(
                 f"let the build see {file}: it does not look for modules in the bundle's folder",
@@ -308,7 +295,7 @@ def _module_missing(
     return [
         Hint(
             f"{name} does not say that its build needs {needed}: say it in its place",
-            edit=uv_setting(case, name, [needed], "extra-build-dependencies"),
+            edit=uv_setting(uv.case, name, [needed], "extra-build-dependencies"),
         )
     ]
 
@@ -342,7 +329,7 @@ def _no_version(case: Case, module: str, name: str) -> list[Hint]:
     return [Hint(f"say the version there: {name} = ...", edit=edit)] if edit else []
 
 
-def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
+def _of_the_bundle(uv: FailedUv, words: str) -> list[Hint]:
     """Return what its author has to say in pyproject.toml, or to add to the bundle."""
     if "unable to detect version" in words:
         table = "tool.hatch.version" if "version from source" in words else "tool.setuptools_scm"
@@ -351,27 +338,27 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
             Hint(
                 "give a version for where there is no git history: a bundle is built from"
                 " its files, and .git is not one of them",
-                edit=case.pyproject_text().setting(table, key, "0.1.0"),
+                edit=uv.case.pyproject_text().setting(table, key, "0.1.0"),
             )
         ]
     if "License classifiers have been superseded" in words and (
         superseded := re.search(r"^\s*(License :: .+)$", words, re.MULTILINE)
     ):
-        there = case.pyproject_text()
+        there = uv.case.pyproject_text()
         edit = there.without("project", "classifiers", superseded[1].strip())
         return [Hint("take that classifier out: license says it already", edit=edit)]
     if missing := _FILE_MISSING.search(words):
-        file = next(filter(None, missing.groups())).removeprefix(f"{failure.bundle_path}/")
-        line = re.search(rf'^[\w-]+ = "{re.escape(file)}"$', case.pyproject, re.MULTILINE)
+        file = next(filter(None, missing.groups())).removeprefix(f"{uv.failure.bundle_path}/")
+        line = re.search(rf'^[\w-]+ = "{re.escape(file)}"$', uv.case.pyproject, re.MULTILINE)
         edit = Edit(file="pyproject.toml", before=line[0], after=f"# {line[0]}") if line else None
         title = f"take it out of pyproject.toml, or add {file} to the bundle"
         return [Hint(title, edit=edit)]
-    named = case.pyproject_text().value("project", "license")
+    named = uv.case.pyproject_text().value("project", "license")
     if "`project.license` must be valid exactly by one definition" in words and named:
-        edit = case.pyproject_text().setting("project", "license", {"text": named})
+        edit = uv.case.pyproject_text().setting("project", "license", {"text": named})
         return [Hint("give the licence as a text, which need not be of SPDX", edit=edit)]
     if script := re.search(r"invalid console script: '([^']+)'", words):
-        there, written = case.pyproject_text(), script.group(1)
+        there, written = uv.case.pyproject_text(), script.group(1)
         module, _, function = written.rpartition(".")
         meant = f"{module}:{function}" if module else f"{written}:main"
         scripts = there.value("project", "scripts")
@@ -383,16 +370,16 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         edit = there.setting("project.scripts", named[0], meant) if named else None
         return [Hint(f"name a function of a module in [project.scripts]: {meant}", edit=edit)]
     if re.search(r"expected version to start with a number|not part of a valid version", words):
-        written = str(case.pyproject_text().value("project", "version"))
+        written = str(uv.case.pyproject_text().value("project", "version"))
         numbers = re.search(r"\d+(?:\.\d+)*", written)
         version = numbers[0] if numbers else "0.1.0"
-        edit = case.pyproject_text().setting("project", "version", version)
+        edit = uv.case.pyproject_text().setting("project", "version", version)
         return [Hint(f"give it a version of numbers (PEP 440), such as {version}", edit=edit)]
     if unset := _NAME_MISSING.search(words):
-        return _no_version(case, unset[1] or unset[5] or "", unset[2] or unset[4])
+        return _no_version(uv.case, unset[1] or unset[5] or "", unset[2] or unset[4])
     if "cannot package module without docstring" in words:
         return [
-            only_dependencies(case, ""),
+            only_dependencies(uv.case, ""),
             Hint("or begin its module with a docstring, and with __version__"),
         ]
-    return say_what_to_ship(case, words)
+    return say_what_to_ship(uv.case, words)

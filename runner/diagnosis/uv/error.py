@@ -10,8 +10,9 @@ uv has no machine-readable errors. Three layouts are in use, one a generation:
 import re
 from typing import Literal, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
+from runner.diagnosis.case import Case
 from runner.diagnosis.report.text import one_line, printable
 
 Step: TypeAlias = Literal["venv", "dependencies", "bundle"]
@@ -64,6 +65,20 @@ class UvError(Struct, frozen=True):
     def last(self) -> str:
         """The message nearest to the root, on one line."""
         return one_line(without_drawing(self.messages[-1].partition("\n\n")[0]), 120)
+
+
+class FailedUv(Struct):
+    """A uv that failed in a run, with its words taken apart."""
+
+    case: Case
+    failure: UvFailure
+    error: UvError
+
+    @classmethod
+    def of(cls, case: Case, failure: UvFailure) -> "FailedUv":
+        # It ran in a copy of the bundle. Its readers know the bundle.
+        stderr = failure.stderr.replace(failure.cwd, failure.bundle_path)
+        return cls(case, structs.replace(failure, stderr=stderr), parse_uv_error(stderr))
 
 
 _TREE = "  ×"  # noqa: RUF001 - it is what uv writes

@@ -7,7 +7,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
-from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.error import FailedUv, UvError, UvFailure
 
 _UNCHECKED = re.compile(
     r"`([\w.-]+)` was found on (\S+), but not at the requested version \(([^)]*)\)"
@@ -25,24 +25,22 @@ _HANDLED = re.compile(
 _PYTORCH = "https://download.pytorch.org/whl"
 
 
-def other_index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+def other_index_finding(uv: FailedUv) -> Finding | None:
     """An index that uv asks first has the package, in other versions; one it did not ask may do."""
-    found = _UNCHECKED.search(" ".join(" ".join(error.hints).split()) + " ")
+    found = _UNCHECKED.search(" ".join(" ".join(uv.error.hints).split()) + " ")
     if found is None:
         return None
     name, asked, wanted, other = found.groups()
-    return Finding(
-        code=Code.DEPENDENCY_NOT_FOUND,
-        summary=f"only {asked} is asked for {name}, and it has no {wanted}; {other} may have it",
-        explanation=f"uv takes a package from the first index that has it in any version, so that"
+    return Finding.of(
+        Code.DEPENDENCY_NOT_FOUND,
+        f"only {asked} is asked for {name}, and it has no {wanted}; {other} may have it",
+        f"uv takes a package from the first index that has it in any version, so that"
         f" nobody can put a package of that name in front of yours. {asked} comes before {other}.",
-        hints=[
-            Hint(
-                "if both indexes can be trusted, take the best version of all of them",
-                edit=uv_setting(case, "index-strategy", "unsafe-best-match"),
-            ),
-            Hint(_by_order(failure, asked, other)),
-        ],
+        Hint(
+            "if both indexes can be trusted, take the best version of all of them",
+            edit=uv_setting(uv.case, "index-strategy", "unsafe-best-match"),
+        ),
+        Hint(_by_order(uv.failure, asked, other)),
     )
 
 
@@ -58,17 +56,17 @@ def _by_order(failure: UvFailure, asked: str, other: str) -> str:
     )
 
 
-def pytorch_index(case: Case, failure: UvFailure, name: str, spec: str) -> Hint | None:
+def pytorch_index(uv: FailedUv, name: str, spec: str) -> Hint | None:
     """The index of a version such as ``2.9.1+cpu``, which PyPI does not take."""
     kind = _OF_PYTORCH.search(spec)
     if kind is None:
         return None
     url = f"{_PYTORCH}/{kind[1]}"
     title = f"builds for {kind[1]} are on PyTorch's own index, not on PyPI: name it"
-    if failure.file == "requirements.txt":
-        edit: Edit | None = Edit(file=failure.file, after=f"--extra-index-url {url}")
+    if uv.failure.file == "requirements.txt":
+        edit: Edit | None = Edit(file=uv.failure.file, after=f"--extra-index-url {url}")
     else:
-        pyproject = case.pyproject_text()
+        pyproject = uv.case.pyproject_text()
         index = f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"\nexplicit = true'
         source = f'[tool.uv.sources]\n{name} = {{ index = "pytorch" }}'
         edit = pyproject.added(f"{index}\n\n{source}") or pyproject.added(

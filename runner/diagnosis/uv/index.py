@@ -4,10 +4,10 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
-from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.case import Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
-from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.refused_inputs import WHEEL, by_version
 from runner.diagnosis.uv.requirement_edits import another_version
 
@@ -54,10 +54,14 @@ _REASONS = [
 ]  # fmt: skip
 
 
-def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+def index_finding(uv: FailedUv) -> Finding | None:
     """The finding where what was asked over the network did not answer, or refused to."""
-    said = "\n".join([error.said, *error.output]) if "Git operation" in error.said else error.said
-    hinted = "\n".join(error.hints)
+    said = (
+        "\n".join([uv.error.said, *uv.error.output])
+        if "Git operation" in uv.error.said
+        else uv.error.said
+    )
+    hinted = "\n".join(uv.error.hints)
     if _UNAUTHORIZED.search(hinted) or (_ASKING.search(said) and _UNAUTHORIZED.search(said)):
         refusal = _UNAUTHORIZED.search(f"{hinted}\n{said}")
         assert refusal is not None
@@ -66,7 +70,7 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         return Finding.of(
             Code.INDEX_UNREACHABLE,
             "uv may not use the network, and a package is not in its cache",
-            f"{error.said}\n{hinted}",
+            f"{uv.error.said}\n{hinted}",
             Hint("allow it the network", command="unset UV_OFFLINE"),
             Hint("or build once where there is a network, with the same UV_CACHE_DIR"),
             retryable=False,
@@ -78,10 +82,7 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     if "404 Not Found" in said:
         url = _url(said)
         return Finding.of(
-            Code.DEPENDENCY_NOT_FOUND,
-            f"there is nothing at {url}",
-            said,
-            *_gone(case, failure, said, url),
+            Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, *_gone(uv, said, url)
         )
     url = _url(said)
     see = Hint("see whether it can be reached from here")
@@ -90,22 +91,22 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     return _unreachable(said, see)
 
 
-def _gone(case: Case, failure: UvFailure, said: str, url: str) -> list[Hint]:
+def _gone(uv: FailedUv, said: str, url: str) -> list[Hint]:
     """Return what to do about a file that is not where its URL says; who says it decides."""
-    if failure.requirements_from == "uv.lock":
+    if uv.failure.requirements_from == "uv.lock":
         return [
             Hint(
                 "uv.lock names a file that is gone: lock anew",
-                command=f"uv lock --upgrade --project {shlex.quote(failure.bundle_path)}",
+                command=f"uv lock --upgrade --project {shlex.quote(uv.failure.bundle_path)}",
             )
         ]
     file = WHEEL.search(url)
     if f" @ {url}" in said:
-        correct = f"correct the URL in {failure.file}"
+        correct = f"correct the URL in {uv.failure.file}"
         if file is None:
             return [Hint(correct)]
-        return [by_version(case, failure, file), Hint(f"or {correct}")]
-    edit = another_version(case, failure, file[1].replace("_", "-"), file[2]) if file else None
+        return [by_version(uv, file), Hint(f"or {correct}")]
+    edit = another_version(uv, file[1].replace("_", "-"), file[2]) if file else None
     title = "the package index lists this file and has it not: ask for another version"
     return [Hint(title, edit=edit)]
 

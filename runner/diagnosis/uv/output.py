@@ -16,7 +16,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.uv.build import build_finding
-from runner.diagnosis.uv.error import UvError, UvFailure, parse_uv_error
+from runner.diagnosis.uv.error import FailedUv, UvFailure
 from runner.diagnosis.uv.hints import quote_hints
 from runner.diagnosis.uv.index import index_finding
 from runner.diagnosis.uv.project_settings import project_setting_finding
@@ -50,116 +50,116 @@ _SETTING = re.compile(
 
 def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
     """The root cause of a uv that failed."""
-    # It ran in a copy of the bundle. Its readers know the bundle.
-    stderr = failure.stderr.replace(failure.cwd, failure.bundle_path)
-    error = parse_uv_error(stderr)
+    uv = FailedUv.of(case, failure)
     finding = (
-        _disk_full(failure, error)
-        or index_finding(case, failure, error)
-        or resolution_finding(case, failure, error)
-        or _permission_denied(failure, error)
-        or project_setting_finding(case, error)
-        or _python_refused(case, failure, error)
-        or input_finding(case, failure, error)
-        or build_finding(case, failure, error)
-        or _unrecognised(failure, error, stderr)
+        _disk_full(uv)
+        or index_finding(uv)
+        or resolution_finding(uv)
+        or _permission_denied(uv)
+        or project_setting_finding(uv)
+        or _python_refused(uv)
+        or input_finding(uv)
+        or build_finding(uv)
+        or _unrecognised(uv)
     )
-    quote_hints(finding, error)
+    quote_hints(finding, uv.error)
     if case.refused:
         kept = [one for one in finding.hints if not one.edit or one.edit.after not in case.refused]
-        first, *others = kept or [by_hand("run the same by hand", _by_hand(failure))]
+        first, *others = kept or [by_hand("run the same by hand", _by_hand(uv.failure))]
         first = msgspec.structs.replace(first, title=re.sub(r"^or,? ", "", first.title))
         finding.hints = [first, *others]
     return finding
 
 
-def _disk_full(failure: UvFailure, error: UvError) -> Finding | None:
-    everything = "\n".join([error.said, *error.output])
+def _disk_full(uv: FailedUv) -> Finding | None:
+    everything = "\n".join([uv.error.said, *uv.error.output])
     if not re.search(r"No space left on device|Disk quota exceeded", everything):
         return None
-    where = re.search(r"`(/[^`]+)`", error.said)
-    own = where is not None and any(map(where[1].startswith, failure.argv[1:]))
-    return Finding(
+    where = re.search(r"`(/[^`]+)`", uv.error.said)
+    own = where is not None and any(map(where[1].startswith, uv.failure.argv[1:]))
+    return Finding.of(
+        Code.DISK_FULL,
+        "the disk is full" + (f": no space for {where.group(1)}" if where else ""),
+        uv.error.said,
+        *(
+            room_for_environments()
+            if own
+            else [
+                by_hand("free what uv's cache no longer needs", "uv cache prune"),
+                by_hand("or keep that cache on another disk", "export UV_CACHE_DIR=/a/dir"),
+                by_hand("and environments too", "export MODELOPS_CACHE_DIR=/a/dir"),
+            ]
+        ),
         phase=Phase.ENVIRONMENT,
-        code=Code.DISK_FULL,
-        summary="the disk is full" + (f": no space for {where.group(1)}" if where else ""),
-        explanation=error.said,
-        hints=room_for_environments()
-        if own
-        else [
-            by_hand("free what uv's cache no longer needs", "uv cache prune"),
-            by_hand("or keep that cache on another disk", "export UV_CACHE_DIR=/a/dir"),
-            by_hand("and environments too", "export MODELOPS_CACHE_DIR=/a/dir"),
-        ],
     )
 
 
-def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
+def _permission_denied(uv: FailedUv) -> Finding | None:
     path: str | None
-    if denied := _DENIED.search(error.said):
-        quoted = _QUOTED.search(error.said, 0, denied.start())
+    if denied := _DENIED.search(uv.error.said):
+        quoted = _QUOTED.search(uv.error.said, 0, denied.start())
         path, reason = quoted.group(1) if quoted else None, denied.group(1)
-    elif no_cache := _NO_CACHE.search(error.said):
-        path, reason = no_cache.group(1), error.last.rpartition(": ")[2]
+    elif no_cache := _NO_CACHE.search(uv.error.said):
+        path, reason = no_cache.group(1), uv.error.last.rpartition(": ")[2]
     else:
         return None
-    own = path is not None and any(argument.startswith(path) for argument in failure.argv)
-    return Finding(
+    own = path is not None and any(argument.startswith(path) for argument in uv.failure.argv)
+    return Finding.of(
+        Code.PERMISSION_DENIED,
+        f"uv may not write to {path or 'a folder'}: {reason}",
+        uv.error.said,
+        Hint(
+            "keep environments in a folder that can be written to",
+            command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
+        )
+        if own
+        else Hint(
+            "let uv keep its cache in a folder that can be written to",
+            command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
+        ),
         phase=Phase.ENVIRONMENT,
-        code=Code.PERMISSION_DENIED,
-        summary=f"uv may not write to {path or 'a folder'}: {reason}",
-        explanation=error.said,
-        hints=[
-            Hint(
-                "keep environments in a folder that can be written to",
-                command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
-            )
-            if own
-            else Hint(
-                "let uv keep its cache in a folder that can be written to",
-                command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
-            )
-        ],
     )
 
 
-def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+def _python_refused(uv: FailedUv) -> Finding | None:
     """The interpreter does not suit, and uv had nothing to resolve."""
-    if own := _OWN_PYTHON.search(error.said):
-        return own_python_finding(case, failure, own.group(1))
-    locked = _NO_WHEEL_LOCKED.search(error.said)
+    if own := _OWN_PYTHON.search(uv.error.said):
+        return own_python_finding(uv, own.group(1))
+    locked = _NO_WHEEL_LOCKED.search(uv.error.said)
     if locked is None:
         return None
     name, version = locked.groups()
     summary = f"{name} {version}, which uv.lock asks for, has neither source nor a wheel for"
-    if minors := minors_of_wheels(error.hints):
-        summary += f" Python {failure.python_version}"
-        return python_conflict(case, failure, name, summary, error.hints[0], minors)
-    return platform_conflict(case, failure, name, f"{summary} this platform", error.hints)
+    if minors := minors_of_wheels(uv.error.hints):
+        summary += f" Python {uv.failure.python_version}"
+        return python_conflict(uv, name, summary, uv.error.hints[0], minors)
+    return platform_conflict(uv, name, f"{summary} this platform", uv.error.hints)
 
 
-def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
-    words = error.messages or last_lines(printable(stderr), 5)
-    if failure.signal is not None:
-        return _killed(failure, failure.signal, stderr)
-    if failure.exit_code is None and not words:
+def _unrecognised(uv: FailedUv) -> Finding:
+    words = uv.error.messages or last_lines(printable(uv.failure.stderr), 5)
+    if uv.failure.signal is not None:
+        return _killed(uv.failure, uv.failure.signal)
+    if uv.failure.exit_code is None and not words:
         return _status_lost()
     status = (
-        "in an unknown way" if failure.exit_code is None else f"with status {failure.exit_code}"
+        "in an unknown way"
+        if uv.failure.exit_code is None
+        else f"with status {uv.failure.exit_code}"
     )
     setting = _SETTING.search("\n".join(words))
-    if setting is not None and f"--{setting['option']}" not in failure.argv:
+    if setting is not None and f"--{setting['option']}" not in uv.failure.argv:
         return _setting_refused(setting, words)
     if words:
         # The first says what failed and the last, nearest to the root, why.
         said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
     else:
         said = " and said nothing"
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"uv ended {status}{said}",
-        explanation="\n".join([*words, *error.hints]),
-        hints=[by_hand("run the same by hand", _by_hand(failure))],
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"uv ended {status}{said}",
+        "\n".join([*words, *uv.error.hints]),
+        by_hand("run the same by hand", _by_hand(uv.failure)),
     )
 
 
@@ -170,51 +170,48 @@ def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
     value = setting["value"] or setting["said"] or ""
     possible = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
     taken = f"it takes {possible[1]}" if possible else setting["why"]
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"{variable} is {value!r}, which uv does not take"
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"{variable} is {value!r}, which uv does not take"
         + (f": {one_line(taken, 200)}" if taken else ""),
-        explanation="\n".join(words),
-        hints=[Hint(f"unset {variable}, or give it another value", command=f"unset {variable}")],
+        "\n".join(words),
+        Hint(f"unset {variable}, or give it another value", command=f"unset {variable}"),
     )
 
 
-def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
-    words = last_lines(printable(stderr), 5)
+def _killed(failure: UvFailure, signal: str) -> Finding:
+    words = last_lines(printable(failure.stderr), 5)
     killed = signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"{signal} ended uv while it made the environment",
-        explanation=(
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        f"{signal} ended uv while it made the environment",
+        (
             "Something outside ended it: the kernel for want of memory, a batch system, a person."
             if killed
             else "uv itself crashed."
         )
         + (f" It had said: {one_line(words[-1], 200)}" if words else ""),
-        hints=[
-            by_hand("run it again; if it happens again, see who ends it: the kernel, or the"
-                 " batch system, by its log", "dmesg | grep -i 'killed process'")
-            if killed
-            else by_hand("run the same by hand", _by_hand(failure))
-        ],
+        by_hand(
+            "run it again; if it happens again, see who ends it: the kernel, or the"
+            " batch system, by its log",
+            "dmesg | grep -i 'killed process'",
+        )
+        if killed
+        else by_hand("run the same by hand", _by_hand(failure)),
         retryable=killed,
-    )  # fmt: skip
+    )
 
 
 def _status_lost() -> Finding:
-    return Finding(
-        code=Code.ENVIRONMENT_FAILED,
-        summary="how uv ended is not known: the worker's process ignores SIGCHLD, or waits for"
+    return Finding.of(
+        Code.ENVIRONMENT_FAILED,
+        "how uv ended is not known: the worker's process ignores SIGCHLD, or waits for"
         " children that are not its own",
-        explanation="The system tells a process once how a child has ended, and tells one that"
+        "The system tells a process once how a child has ended, and tells one that"
         " ignores SIGCHLD nothing. Whether the environment is whole is not known then either, so"
         " it is not used.",
-        hints=[
-            Hint(
-                "in the worker, before the first run: signal.signal(signal.SIGCHLD, signal.SIG_DFL)"
-            ),
-            Hint("or build the environment beforehand: modelops-runner check --build"),
-        ],
+        Hint("in the worker, before the first run: signal.signal(signal.SIGCHLD, signal.SIG_DFL)"),
+        Hint("or build the environment beforehand: modelops-runner check --build"),
     )
 
 

@@ -7,7 +7,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import same_distribution
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
-from runner.diagnosis.uv.error import UvError
+from runner.diagnosis.uv.error import FailedUv
 
 _REQUIRED = re.compile(
     r"Required uv version `([^`]+)` does not match the running version `([^`]+)`"
@@ -17,11 +17,11 @@ _NO_INDEX = re.compile(r"Package `([\w.-]+)` references an undeclared index: `([
 _NO_MEMBER = re.compile(r"`([\w.-]+)` references a workspace in `tool\.uv\.sources`")
 
 
-def project_setting_finding(case: Case, error: UvError) -> Finding | None:
+def project_setting_finding(uv: FailedUv) -> Finding | None:
     """The finding where uv refuses the bundle's own settings for it."""
-    if required := _REQUIRED.search(error.said):
-        return _other_uv(case, *required.groups())
-    if missing := _NO_SOURCE.search(error.said):
+    if required := _REQUIRED.search(uv.error.said):
+        return _other_uv(uv.case, *required.groups())
+    if missing := _NO_SOURCE.search(uv.error.said):
         name = missing[1]
         return Finding.of(
             Code.DEPENDENCY_NOT_FOUND,
@@ -30,21 +30,21 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
             f"Without it, {name} might come from the package index as well.",
             Hint(
                 "say so",
-                edit=case.pyproject_text().setting("tool.uv.sources", name, {"workspace": True}),
+                edit=uv.case.pyproject_text().setting("tool.uv.sources", name, {"workspace": True}),
             ),
         )
-    if missing := _NO_INDEX.search(error.said):
+    if missing := _NO_INDEX.search(uv.error.said):
         name, index = missing.groups()
         table = f'[[tool.uv.index]]\nname = "{index}"\nurl = "https://index.example/simple"'
-        edit = case.pyproject_text().added(table)
+        edit = uv.case.pyproject_text().added(table)
         return Finding.of(
             Code.DEPENDENCY_NOT_FOUND,
             f"{name} comes from the index {index} ([tool.uv.sources]), which is nowhere declared",
             "An index that sources name has a name and a URL in [[tool.uv.index]].",
             Hint("say where it is", edit=edit, by="person"),
         )
-    if missing := _NO_MEMBER.search(error.said):
-        return _no_member(case, missing[1])
+    if missing := _NO_MEMBER.search(uv.error.said):
+        return _no_member(uv.case, missing[1])
     return None
 
 

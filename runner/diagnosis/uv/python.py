@@ -11,8 +11,8 @@ from packaging.version import Version
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
-from runner.diagnosis.uv.error import UvFailure
-from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
+from runner.diagnosis.uv.error import FailedUv
+from runner.diagnosis.uv.requirement_edits import requirement_for
 from runner.events import Phase
 
 _MINORS = [f"3.{minor}" for minor in range(7, 30)]
@@ -42,8 +42,7 @@ def minors_of_wheels(hints: Sequence[str]) -> list[str]:
 
 
 def python_conflict(
-    case: Case,
-    failure: UvFailure,
+    uv: FailedUv,
     name: str,
     summary: str,
     explanation: str,
@@ -56,80 +55,71 @@ def python_conflict(
     :param minors: what it takes; empty where that is not known.
     :param written: the bundle's requirement for it, as written, where it is the bundle's own.
     """
-    current = Version(failure.python_version)
-    hints = python_hints(case, failure, minors)
+    current = Version(uv.failure.python_version)
+    hints = python_hints(uv, minors)
     newer = not minors or Version(minors[-1]) < current
     hints.append(
         Hint(
             f"{'or a' if hints else 'a'}sk for {'a newer' if newer else 'an older'} version"
             f" of {name}, one that takes Python {current.major}.{current.minor}",
-            edit=_other_version(case, failure, written, newer),
+            edit=_other_version(uv, written, newer),
         )
     )
     asked = hints[0].edit
-    if minors and asked is not None and asked.after in case.refused:
+    if minors and asked is not None and asked.after in uv.case.refused:
         # There is no such version, and the bundle accepts no Python that this one takes.
         other = min(minors, key=lambda minor: abs(Version(minor).minor - current.minor))
-        edit: Edit | None = case.pin_edit(other)
-        if failure.file != "requirements.txt":
-            edit = case.pyproject_text().setting("project", "requires-python", f">={other}")
+        edit: Edit | None = uv.case.pin_edit(other)
+        if uv.failure.file != "requirements.txt":
+            edit = uv.case.pyproject_text().setting("project", "requires-python", f">={other}")
         title = f"or, if the bundle's own code runs on Python {other}, let it"
         hints.append(Hint(title, edit=edit))
-    return Finding(
-        code=Code.DEPENDENCY_PYTHON_CONFLICT,
-        summary=summary,
-        explanation=explanation,
-        hints=hints,
-    )
+    return Finding.of(Code.DEPENDENCY_PYTHON_CONFLICT, summary, explanation, *hints)
 
 
-def own_python_finding(
-    case: Case, failure: UvFailure, wanted: str, explanation: str = ""
-) -> Finding:
+def own_python_finding(uv: FailedUv, wanted: str, explanation: str = "") -> Finding:
     """It is the bundle's own build, not its readable metadata, that asks for another Python.
 
     :param wanted: the Pythons that the build takes, as a specifier.
     """
-    requested = case.interpreter.requested if case.interpreter else None
+    requested = uv.case.interpreter.requested if uv.case.interpreter else None
     minors = minors_of(wanted)
-    accepted = minors_of(case.bundle.requires_python or "" if case.bundle else "")
-    hints = python_hints(case, failure, minors)[:1]
+    accepted = minors_of(uv.case.bundle.requires_python or "" if uv.case.bundle else "")
+    hints = python_hints(uv, minors)[:1]
     if not hints and minors and not set(minors) & set(accepted):
         hints = [Hint("requires-python and the build exclude each other: correct one")]
     hints.append(
         Hint(
             "say it where it can be read, and every worker chooses by it",
-            edit=case.pyproject_text().setting("project", "requires-python", wanted),
+            edit=uv.case.pyproject_text().setting("project", "requires-python", wanted),
         )
     )
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_POLICY_CONFLICT if requested else Code.PYTHON_UNSATISFIED,
-        summary=f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
-        f" Python {failure.python_version}",
-        explanation="Interpreters are chosen by [project] requires-python in pyproject.toml, before"
+    return Finding.of(
+        Code.PYTHON_POLICY_CONFLICT if requested else Code.PYTHON_UNSATISFIED,
+        f"{uv.failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
+        f" Python {uv.failure.python_version}",
+        "Interpreters are chosen by [project] requires-python in pyproject.toml, before"
         " anything is built. What setup.py or a build backend says is known too late."
         + (f"\n{explanation}" if explanation else ""),
-        hints=hints,
+        *hints,
+        phase=Phase.INTERPRETER,
     )
 
 
-def python_hints(
-    case: Case, failure: UvFailure, minors: Sequence[str], *, first: bool = True
-) -> list[Hint]:
+def python_hints(uv: FailedUv, minors: Sequence[str], *, first: bool = True) -> list[Hint]:
     """How to run on another Python, one of ``minors`` that the bundle accepts too, if there is one.
 
     :param first: whether no other hint comes before these.
     """
-    target = _nearest(minors, Version(failure.python_version), case)
+    target = _nearest(minors, Version(uv.failure.python_version), uv.case)
     if target is None:
         return []
     return [
         Hint(
             f"{'' if first else 'or '}run it on Python {target}",
-            command=f"modelops-runner exec {shlex.quote(failure.bundle_path)} --python {target}",
+            command=f"modelops-runner exec {shlex.quote(uv.failure.bundle_path)} --python {target}",
         ),
-        Hint("or say so in the bundle, for every worker", edit=_edit(case, failure, target)),
+        Hint("or say so in the bundle, for every worker", edit=_edit(uv, target)),
     ]
 
 
@@ -145,33 +135,29 @@ def is_of_windows(name: str, uv_hints: Sequence[str]) -> bool:
     return canonicalize_name(name) in _OF_WINDOWS or wheel_platforms(uv_hints) == ["win32"]
 
 
-def platform_conflict(
-    case: Case, failure: UvFailure, name: str, summary: str, uv_hints: Sequence[str]
-) -> Finding:
+def platform_conflict(uv: FailedUv, name: str, summary: str, uv_hints: Sequence[str]) -> Finding:
     """The finding where a dependency has wheels, and none for this machine.
 
     :param name: the dependency.
     """
     of_windows = is_of_windows(name, uv_hints)
-    written = requirement_for(failure, name)
+    written = requirement_for(uv.failure, name)
     platforms = ["win32"] if of_windows else wheel_platforms(uv_hints)
-    return Finding(
-        code=Code.DEPENDENCY_PYTHON_CONFLICT,
-        summary=summary,
-        explanation="\n".join(
-            [f"{failure.file} asks for it, or something that it asks for does.", *uv_hints]
+    return Finding.of(
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        summary,
+        "\n".join(
+            [f"{uv.failure.file} asks for it, or something that it asks for does.", *uv_hints]
         ),
-        hints=[
-            Hint(
-                "if the bundle works without it here, say where it is needed",
-                edit=requirement_edit(
-                    case, failure, written, f"{written}; sys_platform == '{platforms[0]}'"
-                )
-                if len(platforms) == 1 and written is not None and ";" not in written
-                else None,
-            ),
-            Hint("or run the bundle on a platform that it has wheels for"),
-        ],
+        Hint(
+            "if the bundle works without it here, say where it is needed",
+            edit=uv.case.replaced_requirement(
+                written, f"{written}; sys_platform == '{platforms[0]}'"
+            )
+            if len(platforms) == 1 and written is not None and ";" not in written
+            else None,
+        ),
+        Hint("or run the bundle on a platform that it has wheels for"),
     )
 
 
@@ -182,12 +168,12 @@ def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
     return min(suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None)
 
 
-def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
-    if failure.file == "requirements.txt":
-        return case.pin_edit(target)
-    written = case.bundle.requires_python if case.bundle else None
+def _edit(uv: FailedUv, target: str) -> Edit | None:
+    if uv.failure.file == "requirements.txt":
+        return uv.case.pin_edit(target)
+    written = uv.case.bundle.requires_python if uv.case.bundle else None
     clauses = [clause.strip() for clause in (written or "").split(",") if clause.strip()]
-    if Version(target) > Version(failure.python_version):
+    if Version(target) > Version(uv.failure.python_version):
         kept = [clause for clause in clauses if clause[0] in "<!"]
         clauses = [f">={target}", *kept]
     else:
@@ -195,11 +181,11 @@ def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
             *(clause for clause in clauses if clause[0] != "<"),
             f"<3.{Version(target).minor + 1}",
         ]
-    there = case.pyproject_text()
+    there = uv.case.pyproject_text()
     return there.setting("project", "requires-python", ",".join(clauses))
 
 
-def _other_version(case: Case, failure: UvFailure, written: str | None, newer: bool) -> Edit | None:
+def _other_version(uv: FailedUv, written: str | None, newer: bool) -> Edit | None:
     """How to let uv choose another version, where exactly one was asked for."""
     pinned = re.fullmatch(r"([\w.\[\],-]+?)\s*==\s*([\w.]+)", written or "")
     if pinned is None:
@@ -207,4 +193,4 @@ def _other_version(case: Case, failure: UvFailure, written: str | None, newer: b
     name, version = pinned.groups()
     assert written is not None
     other = f"{name}>{version}" if newer else f"{name}<{version}"
-    return requirement_edit(case, failure, written, other)
+    return uv.case.replaced_requirement(written, other)

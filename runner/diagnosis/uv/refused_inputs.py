@@ -14,8 +14,8 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
-from runner.diagnosis.uv.error import UvError, UvFailure
-from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
+from runner.diagnosis.uv.error import FailedUv, UvFailure
+from runner.diagnosis.uv.requirement_edits import requirement_for
 from runner.events import Phase
 
 WHEEL = re.compile(r"/([A-Za-z0-9_.]{1,100})-(\d[\w.!+]{0,60})(?:-[\w.]{1,100}){3}\.whl")
@@ -37,7 +37,7 @@ class _Refused(NamedTuple):
     code: Code = Code.ENVIRONMENT_FAILED
 
 
-_Recogniser: TypeAlias = Callable[[Case, UvFailure, UvError, re.Match[str]], _Refused]
+_Recogniser: TypeAlias = Callable[[FailedUv, re.Match[str]], _Refused]
 _REFUSALS: list[tuple[re.Pattern[str], _Recogniser]] = []
 """uv's words, and what is found of them; the first that is there tells."""
 
@@ -52,50 +52,48 @@ def _refusal(words: str) -> Callable[[_Recogniser], _Recogniser]:
     return enter
 
 
-def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+def input_finding(uv: FailedUv) -> Finding | None:
     """uv does not take what the bundle's files say."""
     for words, refused in _REFUSALS:
-        if found := words.search(error.said):
-            summary, hints, code = refused(case, failure, error, found)
-            return Finding.of(code, summary, error.said, *hints, phase=Phase.ENVIRONMENT)
+        if found := words.search(uv.error.said):
+            summary, hints, code = refused(uv, found)
+            return Finding.of(code, summary, uv.error.said, *hints, phase=Phase.ENVIRONMENT)
     return None
 
 
 @_refusal(r"uv\.lock[\s\S]*needs to be updated")
-def _lock_outdated(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
-    hint = Hint("lock it anew", command=_relock(failure))
-    return _Refused(f"uv.lock does not match {failure.file}", [hint], Code.LOCK_OUTDATED)
+def _lock_outdated(uv: FailedUv, _: re.Match[str]) -> _Refused:
+    hint = Hint("lock it anew", command=_relock(uv.failure))
+    return _Refused(f"uv.lock does not match {uv.failure.file}", [hint], Code.LOCK_OUTDATED)
 
 
 @_refusal("unsupported schema version")
-def _lock_too_new(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
+def _lock_too_new(uv: FailedUv, _: re.Match[str]) -> _Refused:
     command = "python -m pip install -U uv"
     hint = by_hand("upgrade uv beside the runner", command)
     return _Refused("uv.lock was written by a newer uv than this one", [hint])
 
 
 @_refusal("Failed to parse `uv.lock`")
-def _lock_broken(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
-    lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
-    hint = Hint("remove it and lock anew", command=f"rm {lock} && {_relock(failure)}")
-    return _Refused(f"uv.lock is broken: {error.last}", [hint])
+def _lock_broken(uv: FailedUv, _: re.Match[str]) -> _Refused:
+    lock = shlex.quote(f"{uv.failure.bundle_path}/uv.lock")
+    hint = Hint("remove it and lock anew", command=f"rm {lock} && {_relock(uv.failure)}")
+    return _Refused(f"uv.lock is broken: {uv.error.last}", [hint])
 
 
 @_refusal("Hash mismatch")
-def _other_hash(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
-    file, recorded = failure.requirements_from, _HASHES.search(error.said)
+def _other_hash(uv: FailedUv, _: re.Match[str]) -> _Refused:
+    file, recorded = uv.failure.requirements_from, _HASHES.search(uv.error.said)
     edit = Edit(file=file, before=recorded[1], after=recorded[2]) if recorded else None
     title = f"find out why it changed; if it may, record its hash anew in {file}"
     hint = Hint(title, edit=edit, by="person" if edit else UNSET)
-    return _Refused(f"{error.last}: what the index has is not what was recorded", [hint])
+    return _Refused(f"{uv.error.last}: what the index has is not what was recorded", [hint])
 
 
 @_refusal(r"Couldn't parse requirement in `([^`]+)`")
-def _no_requirement(
-    case: Case, failure: UvFailure, error: UvError, found: re.Match[str]
-) -> _Refused:
+def _no_requirement(uv: FailedUv, found: re.Match[str]) -> _Refused:
     file = found[1]
-    reason, *quoted = error.messages[-1].splitlines()
+    reason, *quoted = uv.error.messages[-1].splitlines()
     what = f": {quoted[0].strip()}" if quoted else ""
     summary = f"{file} has a line that is not a requirement{what}: {reason}"
     return _Refused(summary, [Hint(f"correct it in {file} (PEP 508)")])
@@ -105,28 +103,26 @@ def _no_requirement(
     r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
     r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
 )
-def _no_setting(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+def _no_setting(uv: FailedUv, found: re.Match[str]) -> _Refused:
     toml, line, reason = found.groups()
     hint = Hint(f"correct line {line} of {toml}")
     if toml == "pyproject.toml" and (one := _ONE_OF_LIST.match(reason)):
-        hint = Hint("make a list of it", edit=_listed(case, int(line), one[1]))
+        hint = Hint("make a list of it", edit=_listed(uv.case, int(line), one[1]))
     return _Refused(f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}", [hint])
 
 
 @_refusal(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
-def _no_option(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+def _no_option(uv: FailedUv, found: re.Match[str]) -> _Refused:
     file, line = found.groups()
     title = f"correct line {line} of {file}, or leave it out"
     summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
-    return _Refused(summary, [Hint(title, edit=_left_out(failure, file))])
+    return _Refused(summary, [Hint(title, edit=_left_out(uv.failure, file))])
 
 
 @_refusal(r'Expected `--hash`, found `"?(--[\w-]+)"?`: (\S+?):(\d+):')
-def _option_behind(
-    case: Case, failure: UvFailure, error: UvError, found: re.Match[str]
-) -> _Refused:
+def _option_behind(uv: FailedUv, found: re.Match[str]) -> _Refused:
     option, file, number = found.groups()
-    lines = [line for line in failure.dependencies if line.endswith(option)]
+    lines = [line for line in uv.failure.dependencies if line.endswith(option)]
     edit = None
     if len(lines) == 1:
         edit = Edit(file=file, before=lines[0], after=lines[0].removesuffix(option).rstrip())
@@ -136,7 +132,7 @@ def _option_behind(
 
 # As `pip freeze` writes what was installed from a repository.
 @_refusal(r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources")
-def _editable(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+def _editable(uv: FailedUv, found: re.Match[str]) -> _Refused:
     file, url, name = found.groups()
     edit = Edit(file=file, before=f"-e {url}#egg={name}", after=f"{name} @ {url}")
     hint = Hint(f"ask for {name} by its name, without -e", edit=edit)
@@ -144,11 +140,11 @@ def _editable(case: Case, failure: UvFailure, error: UvError, found: re.Match[st
 
 
 @_refusal("`--require-hashes`")
-def _no_hashes(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
-    file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
+def _no_hashes(uv: FailedUv, _: re.Match[str]) -> _Refused:
+    file = shlex.quote(f"{uv.failure.bundle_path}/{uv.failure.file}")
     command = f"uv pip compile --generate-hashes {file} -o {file}"
     hint = Hint("write each requirement with its version and hashes", command=command)
-    return _Refused(one_line(error.said, 200), [hint])
+    return _Refused(one_line(uv.error.said, 200), [hint])
 
 
 @_refusal(
@@ -156,11 +152,11 @@ def _no_hashes(case: Case, failure: UvFailure, error: UvError, _: re.Match[str])
     r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a"
     r" base"
 )
-def _no_folder(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+def _no_folder(uv: FailedUv, found: re.Match[str]) -> _Refused:
     path = found[1] or found[2]
-    hint = _wheels_elsewhere(case, failure, path)
-    own = "\n".join([case.pyproject, *failure.dependencies])
-    named = "find-links" in own or "\n-f" in own or "uv.toml" in case.bundle_files
+    hint = _wheels_elsewhere(uv, path)
+    own = "\n".join([uv.case.pyproject, *uv.failure.dependencies])
+    named = "find-links" in own or "\n-f" in own or "uv.toml" in uv.case.bundle_files
     if found[1] and not named:
         hint = Hint("correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
     summary = f"packages are to be found in {path}, which does not exist"
@@ -168,27 +164,27 @@ def _no_folder(case: Case, failure: UvFailure, error: UvError, found: re.Match[s
 
 
 @_refusal(r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file")
-def _not_included(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+def _not_included(uv: FailedUv, found: re.Match[str]) -> _Refused:
     including, path = found.groups()
-    name = path.removeprefix(f"{failure.bundle_path}/")
+    name = path.removeprefix(f"{uv.failure.bundle_path}/")
     title = f"add {name} to the bundle, or remove the line that includes it"
-    hint = _without_line(failure, including, name, title)
+    hint = _without_line(uv.failure, including, name, title)
     summary = f"{including} includes {name}, which does not exist"
     return _Refused(summary, [hint], Code.DEPENDENCY_NOT_FOUND)
 
 
 @_refusal(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
-def _no_file(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
-    path = found[1].removeprefix(f"file://{failure.bundle_path}/")
+def _no_file(uv: FailedUv, found: re.Match[str]) -> _Refused:
+    path = found[1].removeprefix(f"file://{uv.failure.bundle_path}/")
     title = f"add {path} to the bundle, or remove what refers to it"
-    hints = [_without_line(failure, failure.requirements_from, path, title)]
+    hints = [_without_line(uv.failure, uv.failure.requirements_from, path, title)]
     wheel = WHEEL.search(path)
     if wheel and path.startswith("file:"):
-        hints = _wheel_elsewhere(case, failure, path, wheel)
+        hints = _wheel_elsewhere(uv, path, wheel)
     elif _OF_CONDA.search(path):
         title = "ask for it by its version: pip freeze writes where conda once built it"
         hints = [by_hand(title, "python -m pip list --format=freeze")]
-    summary = f"{failure.requirements_from} refers to {path}, which does not exist"
+    summary = f"{uv.failure.requirements_from} refers to {path}, which does not exist"
     return _Refused(summary, hints, Code.DEPENDENCY_NOT_FOUND)
 
 
@@ -207,12 +203,12 @@ def _listed(case: Case, number: int, value: str) -> Edit | None:
     return Edit(file="pyproject.toml", before=line, after=f"{key} = {made}")
 
 
-def _wheels_elsewhere(case: Case, failure: UvFailure, path: str) -> Hint:
+def _wheels_elsewhere(uv: FailedUv, path: str) -> Hint:
     """The hint for a folder of archives that only the author's machine has."""
-    wheels = [file for file in case.bundle_files if file.endswith(".whl")]
-    if wheels and failure.file == "requirements.txt":
+    wheels = [file for file in uv.case.bundle_files if file.endswith(".whl")]
+    if wheels and uv.failure.file == "requirements.txt":
         folder = f"./{PurePosixPath(wheels[0]).parent.as_posix()}"
-        edit = Edit(file=failure.file, before=path, after=folder)
+        edit = Edit(file=uv.failure.file, before=path, after=folder)
         return Hint(f"name the bundle's own folder of archives, {folder}", edit=edit)
     return Hint(
         "copy the archives that it has into the bundle, and name that folder: find-links"
@@ -236,25 +232,25 @@ def _left_out(failure: UvFailure, file: str) -> Edit | None:
     return Edit(file=file, before=lines[0], after=f"# {lines[0]}") if len(lines) == 1 else None
 
 
-def by_version(case: Case, failure: UvFailure, wheel: re.Match[str]) -> Hint:
+def by_version(uv: FailedUv, wheel: re.Match[str]) -> Hint:
     """Ask an index for what is asked for by a file, or by its URL."""
     name, version = wheel[1].replace("_", "-"), wheel[2]
-    written = requirement_for(failure, name)
-    edit = requirement_edit(case, failure, written, f"{name}=={version}") if written else None
+    written = requirement_for(uv.failure, name)
+    edit = uv.case.replaced_requirement(written, f"{name}=={version}") if written else None
     title = f"if an index has it, ask for it by its version: {name}=={version}"
     return Hint(title, edit=edit)
 
 
-def _wheel_elsewhere(case: Case, failure: UvFailure, path: str, wheel: re.Match[str]) -> list[Hint]:
+def _wheel_elsewhere(uv: FailedUv, path: str, wheel: re.Match[str]) -> list[Hint]:
     """A wheel that only the author's machine has, or that conda has built."""
-    asked = by_version(case, failure, wheel)
-    there = [file for file in case.bundle_files if f"/{file}".endswith(path[wheel.start() :])]
+    asked = by_version(uv, wheel)
+    there = [file for file in uv.case.bundle_files if f"/{file}".endswith(path[wheel.start() :])]
     if _OF_CONDA.search(path):
         title = asked.title.removeprefix("if an index has it, ")
         title += "; pip freeze writes where conda once built it"
         return [msgspec.structs.replace(asked, title=title)]
-    if there and failure.file == "requirements.txt":
-        own = Edit(file=failure.file, before=path, after=f"./{there[0]}")
+    if there and uv.failure.file == "requirements.txt":
+        own = Edit(file=uv.failure.file, before=path, after=f"./{there[0]}")
         return [Hint(f"name the one that is in the bundle, {there[0]}", edit=own)]
     return [
         Hint(

@@ -5,11 +5,10 @@ import re
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
-from runner.diagnosis.case import Case
 from runner.diagnosis.knowledge.distribution_names import same_distribution
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.derivation import Edge
-from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.error import FailedUv, UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 
 
@@ -37,18 +36,11 @@ def written_requirement(failure: UvFailure, edge: Edge) -> str:
     return same[0] if len(same) == 1 else edge.text
 
 
-def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -> Edit | None:
-    """The edit that asks for something else in the place of one of the bundle's requirements."""
-    if failure.file == "requirements.txt":
-        return Edit(file=failure.file, before=written, after=other)
-    return case.pyproject_text().replaced_requirement(written, other)
-
-
-def without_requirement(case: Case, failure: UvFailure, written: str) -> Edit | None:
+def without_requirement(uv: FailedUv, written: str) -> Edit | None:
     """The edit that takes one of the bundle's requirements out."""
-    if failure.file == "requirements.txt":
-        return Edit(file=failure.file, before=written, after="")
-    return case.pyproject_text().without("project", "dependencies", written)
+    if uv.failure.file == "requirements.txt":
+        return Edit(file=uv.failure.file, before=written, after="")
+    return uv.case.pyproject_text().without("project", "dependencies", written)
 
 
 def specified(written: str, specifier: str) -> str:
@@ -62,34 +54,32 @@ def specified(written: str, specifier: str) -> str:
     return f"{requirement.name}{extras}{specifier}{marker}"
 
 
-def another_version(
-    case: Case, failure: UvFailure, name: str, version: str = "", sign: str = "!="
-) -> Edit | None:
+def another_version(uv: FailedUv, name: str, version: str = "", sign: str = "!=") -> Edit | None:
     """The edit that asks for any version but one: the one that is pinned, or else that uv takes.
 
     :param sign: ``>`` for one that came after it.
     :returns: none where the bundle does not ask for it, or uv has the choice already.
     """
-    written = requirement_for(failure, name) or ""
+    written = requirement_for(uv.failure, name) or ""
     pinned = re.search(r"==\s*([\w.!+]+)\s*(?:;|$)", written)
     version = pinned[1] if pinned else version
     if not written or not version:
         return None
-    return requirement_edit(case, failure, written, specified(written, f"{sign}{version}"))
+    return uv.case.replaced_requirement(written, specified(written, f"{sign}{version}"))
 
 
-def wheel_edit(case: Case, failure: UvFailure, name: str, version: str = "") -> Edit | None:
+def wheel_edit(uv: FailedUv, name: str, version: str = "") -> Edit | None:
     """The edit by which a package comes as a wheel; where it is pinned, as a later version.
 
     :param version: that of the wheel, where it is known.
     """
-    written = requirement_for(failure, name)
+    written = requirement_for(uv.failure, name)
     if written is not None and version:
-        return requirement_edit(case, failure, written, specified(written, f"=={version}"))
-    edit = another_version(case, failure, name, sign=">")
-    if edit is None and failure.file == "requirements.txt":
-        return Edit(file=failure.file, after=f"--only-binary {name}")
-    return edit or uv_setting(case, "no-build-package", [name])
+        return uv.case.replaced_requirement(written, specified(written, f"=={version}"))
+    edit = another_version(uv, name, sign=">")
+    if edit is None and uv.failure.file == "requirements.txt":
+        return Edit(file=uv.failure.file, after=f"--only-binary {name}")
+    return edit or uv_setting(uv.case, "no-build-package", [name])
 
 
 def renamed(written: str, name: str) -> str:

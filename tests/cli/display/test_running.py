@@ -88,7 +88,7 @@ def test_a_terminal_shows_no_more_lines_than_it_has(monkeypatch: pytest.MonkeyPa
         shown = terminal.getvalue()
     drawn = shown.rpartition("done, 0 failed")[2].splitlines()[1:]
     assert [line.split(",")[0].strip() for line in drawn] == [
-        *("task 0", "task 1", "task 2", "and 17 more"),
+        *("task 0", "task 1", "task 2", "and 17 more")
     ]
     assert all(len(line) <= 40 for line in drawn)
     assert "a line [of text]" in shown and "1 of 20 done, 0 failed" in shown

@@ -73,10 +73,7 @@ def run(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> Run:
             source.write_text("".join(json.dumps(task) + "\n" for task in tasks))
         assert isinstance(source, str | Path)
         return run_command(
-            exec_command(bundle, source, *args),
-            stdin=stdin,
-            env=environ,
-            timeout=RUN_SECONDS,
+            exec_command(bundle, source, *args), stdin=stdin, env=environ, timeout=RUN_SECONDS
         )
 
     return run
@@ -551,8 +548,7 @@ def test_what_ran_on_another_python_is_run_again(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"],
+    "name", ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"]
 )
 def test_an_output_may_be_called_anything(
     run: Run, bundle: Path, tmp_path: Path, name: str

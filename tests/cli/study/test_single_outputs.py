@@ -132,10 +132,7 @@ def test_a_readers_own_file_is_set_aside(execute: Exec, tmp_path: Path) -> None:
     for name in ("run.json", "stdout"):
         (tmp_path / "out" / name).write_text("mine")
     out = execute("--param", "say=hello")
-    assert names(out) == {
-        *("sum.json", "stdout", "stdout.~1~", "run.json.~1~", FILE),
-        *STORY,
-    }
+    assert names(out) == {*("sum.json", "stdout", "stdout.~1~", "run.json.~1~", FILE), *STORY}
     assert (out / "run.json.~1~").read_text() == "mine"
 
 

@@ -316,11 +316,7 @@ def test_an_edited_bundle_is_sent_again(client: Client, tmp_path: Path) -> None:
     ],
 )
 def test_a_study_that_cannot_run_has_one_report(
-    client: Client,
-    tmp_path: Path,
-    requirements: str,
-    codes: set[Code],
-    phase: Phase,
+    client: Client, tmp_path: Path, requirements: str, codes: set[Code], phase: Phase
 ) -> None:
     broken = make_bundle(tmp_path / "broken", requirements=requirements)
     taken = []
@@ -518,9 +514,7 @@ def test_an_asynchronous_client_is_refused(two: DaskCluster, bundle: Path) -> No
 
 # Dask's own, of the packages that came out since uv.lock was written.
 @pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
-def test_a_cluster_without_the_runner_is_named_before_anything_is_sent(
-    bundle: Path,
-) -> None:
+def test_a_cluster_without_the_runner_is_named_before_anything_is_sent(bundle: Path) -> None:
     version = ".".join(platform.python_version_tuple()[:2])
     bare = kept_venv(version, f"distributed=={distributed.__version__}")
     with (

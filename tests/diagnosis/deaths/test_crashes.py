@@ -29,9 +29,7 @@ def calculate():
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the instruction is one of x86-64")
-def test_an_illegal_instruction_is_said_to_be_a_build_for_another_processor(
-    die: DieAtWork,
-) -> None:
+def test_an_illegal_instruction_is_said_to_be_a_build_for_another_processor(die: DieAtWork) -> None:
     report = die("calculate()", ILLEGAL)
     assert report.code is Code.CHILD_CRASHED
     assert report.summary == (

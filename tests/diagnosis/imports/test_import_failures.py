@@ -11,11 +11,7 @@ from import_failures import a_case, found, load, texts
 
 from runner.diagnosis.child_raised import raised_finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import (
-    EnvironmentInfo,
-    ExceptionInfo,
-    Frame,
-)
+from runner.diagnosis.report.model import EnvironmentInfo, ExceptionInfo, Frame
 from runner.environment.installed import installed_modules
 from runner.events import Phase
 

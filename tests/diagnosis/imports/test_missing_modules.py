@@ -64,9 +64,7 @@ async def test_a_workers_opencv_needs_no_display(tmp_path: Path) -> None:
     assert "libGL, which workers have not" in report.explanation
 
 
-async def test_a_part_of_a_namespace_is_missing_where_another_part_is_there(
-    tmp_path: Path,
-) -> None:
+async def test_a_part_of_a_namespace_is_missing_where_another_part_is_there(tmp_path: Path) -> None:
     venv = make_venv(tmp_path / "venv", "3.11", "backports.tarfile")
     files = {"wire.py": f"from backports import zoneinfo\n{WIRE}", "pyproject.toml": ""}
     report = await load(tmp_path / "bundle", files, venv=venv)

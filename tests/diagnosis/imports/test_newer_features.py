@@ -20,11 +20,7 @@ def anyio_backend() -> str:
 NOTATION = {
     "a list of": ("def f(a: list[int]): pass", "3.8", "3.9"),
     "a dict of": ("x: dict[str, int] = {}", "3.8", "3.9"),
-    "an ABC of": (
-        "from collections.abc import Callable\nf = Callable[[int], None]",
-        "3.8",
-        "3.9",
-    ),
+    "an ABC of": ("from collections.abc import Callable\nf = Callable[[int], None]", "3.8", "3.9"),
     "a deque of": ("import collections\nx = collections.deque[int]", "3.8", "3.9"),
     "int | None": ("def f(a: int | None = None): pass", "3.9", "3.10"),
     "None | int": ("x: None | int = 3", "3.8", "3.10"),

@@ -79,10 +79,7 @@ def test_the_table_agrees_with_what_is_installed_here() -> None:
 def test_the_script_reads_wheels_and_environments(tmp_path: Path) -> None:
     assert modules_of(
         ["yaml/__init__.py", "_yaml/_c.abi3.so", "six.py", "x-1.dist-info/RECORD"]
-    ) == {
-        "yaml",
-        "six",
-    }
+    ) == {"yaml", "six"}
     assert wrong({"yaml": {"ruamel-yaml"}}) == [
         "yaml: the table says PyYAML; here it comes with ruamel-yaml"
     ]

@@ -90,10 +90,7 @@ def test_a_saved_report_is_read_in_either_form_and_sanitised_again() -> None:
 
 
 def run(*args: str | Path) -> "subprocess.CompletedProcess[str]":
-    return run_command(
-        [sys.executable, "-m", "runner", "report", *map(str, args)],
-        timeout=60,
-    )
+    return run_command([sys.executable, "-m", "runner", "report", *map(str, args)], timeout=60)
 
 
 def test_the_command_prints_a_report_again_and_writes_its_page(tmp_path: Path) -> None:

@@ -6,13 +6,7 @@ from hypothesis import strategies as st
 
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.diagnosis.report.shown_lines import ShownLines
-from runner.diagnosis.report.text import (
-    Capture,
-    decode,
-    last_lines,
-    one_line,
-    printable,
-)
+from runner.diagnosis.report.text import Capture, decode, last_lines, one_line, printable
 
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

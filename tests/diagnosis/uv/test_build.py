@@ -106,8 +106,7 @@ def test_a_missing_build_module_is_asked_for_by_its_distributions_name() -> None
 
 
 @pytest.mark.parametrize(
-    ("requested", "code"),
-    [(None, Code.PYTHON_UNSATISFIED), ("3.12", Code.PYTHON_POLICY_CONFLICT)],
+    ("requested", "code"), [(None, Code.PYTHON_UNSATISFIED), ("3.12", Code.PYTHON_POLICY_CONFLICT)]
 )
 @pytest.mark.parametrize("name", ["bundle-requires-python", "bundle-exits-for-python"])
 def test_a_python_that_the_bundles_own_build_refuses_is_the_interpreters_matter(

@@ -10,7 +10,7 @@ from uv_words import DATA, RELEASES, diagnose, edits, recorded
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import BundleInfo, Edit
+from runner.diagnosis.report.model import BundleInfo, Edit, EnvironmentInfo
 from runner.diagnosis.uv.error import Step, UvFailure, parse_uv_error
 from runner.diagnosis.uv.output import diagnose_uv
 from runner.events import Phase
@@ -298,6 +298,7 @@ def test_a_wheel_of_another_machine_is_named_where_it_is(
     url = f"file://{where}/sirlib-1.0-py3-none-any.whl"
     case = Case()
     case.bundle_files = files
+    case.environment = EnvironmentInfo(requirements_from="requirements.txt")
     failure = UvFailure(
         argv=[], exit_code=1, stderr=f"error: Distribution not found at: {url}\n", cwd="/copy",
         step="dependencies", bundle_path="/b", bundle_name="b", python_version="3.13.0",
