@@ -299,11 +299,9 @@ class Session:
         if concerns_imports(exception) and environment is not None and environment.path is not None:
             case.installed = await in_thread(installed_modules, Path(environment.path))
             case.journal.fact(Origin.INSTALLED, case.installed)
-            if any("[" in requirement for requirement in case.bundle_dependencies):
-                case.extras = await in_thread(
-                    extras_of, Path(environment.path), case.bundle_dependencies
-                )
-                case.journal.fact(Origin.EXTRAS, case.extras)
+            asked = case.bundle_dependencies
+            case.extras = await in_thread(extras_of, Path(environment.path), asked)
+            case.journal.fact(Origin.EXTRAS, case.extras)
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)

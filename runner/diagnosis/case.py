@@ -164,8 +164,8 @@ class Case:
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
         self.extras: dict[str, dict[str, list[str]]] = {}
-        """The extras of the dependencies of which the bundle asks for any, with what each brings:
-        by canonical names, looked up once an import has failed."""
+        """The extras that the dependencies have, with what each brings: by canonical names, looked
+        up once an import has failed."""
         self.older_wheels: str | None = None
         """An older minor version of Python, installed and accepted by the bundle, for which each
         dependency has a wheel; looked up once one of them is built from source."""

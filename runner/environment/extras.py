@@ -13,14 +13,13 @@ _EXTRA = re.compile(r"""extra == ['"]([^'"]{1,100})['"]""")
 
 
 def extras_of(venv: Path, requirements: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """The extras of the distributions of which requirements ask for any, and what each brings.
+    """The extras of the distributions that requirements ask for, and what each brings.
 
     :returns: canonical names throughout (PEP 503, PEP 685).
     """
     sites = [str(site) for site in venv.glob("lib/python*/site-packages")]
-    asked = {one.name for one in _readable(requirements) if one.extras}
     found = dict[str, dict[str, list[str]]]()
-    for name in asked:
+    for name in {one.name for one in _readable(requirements)}:
         for distribution in metadata.distributions(name=name, path=sites):
             needs = list(_readable(distribution.requires or ()))
             extras = distribution.metadata.get_all("Provides-Extra") or []

@@ -16,8 +16,8 @@ from runner.diagnosis.imports.hidden_modules import (
 )
 from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
+from runner.diagnosis.imports.missing_extras import misspelt_extra
 from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
-from runner.diagnosis.imports.misspelt_extras import misspelt_extra
 from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.optional_packages import missing_solver, optional_package
 from runner.diagnosis.imports.package_changes import package_change

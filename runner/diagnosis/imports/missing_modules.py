@@ -4,7 +4,6 @@ distribution that is installed, what is declared for elsewhere."""
 import re
 from pathlib import PurePosixPath
 
-import msgspec
 from msgspec import Struct
 from packaging.requirements import Requirement
 
@@ -22,6 +21,7 @@ from runner.diagnosis.imports.dependencies import (
     upgrade,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
+from runner.diagnosis.imports.missing_extras import extra_hint
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
@@ -349,33 +349,47 @@ def _not_installed(
         f"The environment holds what {source or 'the bundle'} declares and nothing else, and"
         f" {missing.top!r} does not come with it."
     )
-    if distribution_of(missing.asked) is None:
-        explanation += " (The package on the index may have another name than the module.)"
-    else:
+    if distribution_of(missing.asked) is not None:
         explanation += f" On the package index, {missing.asked} is called {name}."
         explanation += why_this_distribution(name)
-    hints = [case.declare_hint(f"add {name} to the dependencies", name)]
-    if distribution_of(missing.asked) is None and not is_well_known(missing.top):
-        own = f"put {missing.top}.py into the bundle, where it is a module of your own"
-        hints.append(Hint(f"or {own}"))
-        if (build := build_command(case)) is not None:
-            compiled = f"compile the bundle's own sources, if {missing.top} is made of them"
-            added = msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")
-            hints = [by_hand(compiled, build), added, *hints[1:]]
-        if _is_unpickled(exception):
-            explanation = f"What is unpickled is of a class that {missing.top} defines."
-            added = msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")
-            hints = [Hint(own), added]
+    elif not is_well_known(missing.top):
+        explanation += " (The package on the index may have another name than the module.)"
+    last = exception.traceback[-1].file if exception.traceback else ""
+    library = package_of(last) if "site-packages" in last else None
+    imports = f"imports {missing.name!r}, which"
+    if library is not None:
+        imports = f"uses {library}, which imports {missing.name!r}: that"
+        explanation += f" {library} does not bring it by itself."
+    elif distribution_of(missing.asked) is None and _is_unpickled(exception):
+        explanation = f"What is unpickled is of a class that {missing.top} defines."
     if (only := conda_only(missing.top)) is not None:
         explanation = f"{missing.top} is {only.what}; it is not on the package index."
-        hints = [Hint(only.instead)]
-    if frame is not None and "site-packages" in exception.traceback[-1].file:
-        library = case.short_path(exception.traceback[-1].file).partition("/")[0]
-        explanation += f" It is {library} that imports it, and does not bring it by itself."
     return Finding.of(
         Code.MODULE_NOT_FOUND,
-        f"{where} imports {missing.name!r}, which is not installed in the bundle's environment",
+        f"{where} {imports} is not installed in the bundle's environment",
         explanation,
-        *hints,
+        *([Hint(only.instead)] if only else _ways(case, exception, missing, library)),
         phase=phase,
     )
+
+
+def _ways(
+    case: Case, exception: ExceptionInfo, missing: _Missing, library: str | None
+) -> list[Hint]:
+    """The ways in which what is missing may come into the environment, or into the bundle."""
+    before: list[Hint | None] = []
+    after: list[Hint] = []
+    if library is not None:
+        before = [extra_hint(case, distribution_named(library), missing.top)]
+    elif distribution_of(missing.asked) is None and not is_well_known(missing.top):
+        own = f"put {missing.top}.py into the bundle, where it is a module of your own"
+        if _is_unpickled(exception):
+            before = [Hint(own)]
+        else:
+            after = [Hint(f"or {own}")]
+            if (build := build_command(case)) is not None:
+                compiled = f"compile the bundle's own sources, if {missing.top} is made of them"
+                before = [by_hand(compiled, build)]
+    first = [hint for hint in before if hint is not None]
+    add = f"{'or ' if first else ''}add {missing.distribution} to the dependencies"
+    return [*first, case.declare_hint(add, missing.distribution), *after]

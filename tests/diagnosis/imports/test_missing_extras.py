@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.imports.misspelt_extras import misspelt_extra
+from runner.diagnosis.imports.missing_extras import misspelt_extra
+from runner.diagnosis.imports.missing_modules import missing_module_finding
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
 from runner.environment.extras import extras_of
 from runner.events import Phase
@@ -62,6 +63,19 @@ def test_another_cause_is_left_to_others(requirement: str, name: str) -> None:
     assert misspelt_extra(_case(requirement), Phase.LOAD, _missing(name)) is None
 
 
+def test_a_library_is_asked_for_the_smallest_extra_that_brings_what_it_imports() -> None:
+    case = _case("pandas[plot]>=2", "six")
+    case.extras = {"pandas": {"excel": ["openpyxl"], "all": ["openpyxl", "x"], "dev": ["openpyxl"]}}
+    finding = missing_module_finding(case, Phase.LOAD, _missing("openpyxl", INSIDE))
+    assert finding is not None
+    assert finding.hints[0].title == "ask for pandas[excel], which brings it"
+    edit = finding.hints[0].edit
+    assert edit is not None and edit.after == "pandas[excel,plot]>=2"
+    assert finding.hints[1].title == "or add openpyxl to the dependencies"
+    finding = missing_module_finding(case, Phase.LOAD, _missing("openpyxl"))
+    assert finding is not None and finding.hints[0].title == "add openpyxl to the dependencies"
+
+
 def test_extras_are_those_of_the_metadata_by_canonical_names(tmp_path: Path) -> None:
     folder = tmp_path / "lib/python3.12/site-packages/A_b-1.0.dist-info"
     folder.mkdir(parents=True)
@@ -69,5 +83,5 @@ def test_extras_are_those_of_the_metadata_by_canonical_names(tmp_path: Path) -> 
         "Metadata-Version: 2.1\nName: A_b\nVersion: 1.0\nProvides-Extra: Big_Data\n"
         'Requires-Dist: Py_Arrow>1; extra == "Big_Data"\nRequires-Dist: numpy\n'
     )
-    asked = ["a.b[data]; python_version > '3'", "c[x]", "not a requirement", "d"]
+    asked = ["a.b; python_version > '3'", "c[x]", "not a requirement", "d"]
     assert extras_of(tmp_path, asked) == {"a-b": {"big-data": ["py-arrow"]}}

@@ -1,6 +1,7 @@
-"""Recognises that what is missing would have come with an extra, whose name the bundle misspells.
+"""Recognises that what is missing would have come with an extra: one that the bundle does not ask
+for, or whose name it misspells.
 
-uv installs a distribution without an extra that it does not have, and warns of it.
+uv passes over an extra that a distribution does not have, and warns of it.
 """
 
 import re
@@ -23,6 +24,7 @@ from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
 _MOST_SHOWN = 200
+_FOR_DEVELOPERS = re.compile(r"dev|test|doc|lint|bench")
 
 
 def misspelt_extra(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -59,6 +61,30 @@ def misspelt_extra(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
                 Hint(f"did you mean {requirement.name}[{meant[0]}]?", edit=edit),
                 phase=phase,
             )
+    return None
+
+
+def extra_hint(case: Case, library: str, missing: str) -> Hint | None:
+    """The hint to ask a dependency, which imports what is missing, for the extra that brings it.
+
+    :param library: the distribution that imports it.
+    """
+    for written, requirement in declared_requirements(case):
+        if requirement.url or not same_distribution(requirement.name, library):
+            continue
+        offered = case.extras.get(canonicalize_name(requirement.name), {})
+        brings = [
+            (len(needs), extra)
+            for extra, needs in offered.items()
+            if _has(needs, missing) and not _FOR_DEVELOPERS.search(extra)
+        ]
+        if not brings or requirement.marker:
+            return None
+        extra = min(brings)[1]
+        extras = ",".join(sorted({*requirement.extras, extra}))
+        after = f"{requirement.name}[{extras}]{requirement.specifier}"
+        title = f"ask for {requirement.name}[{extra}], which brings it"
+        return Hint(title, edit=case.replaced_requirement(written, after))
     return None
 
 
