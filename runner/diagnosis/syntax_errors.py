@@ -133,9 +133,10 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hint = f"correct {where}; if it is right for a newer Python, say so in requires-python"
     explanation = [f"The line is: {one_line(text, 160)}"] if text else []
     explanation += [_DIVIDES] if more else []
+    said = re.sub(r" \([^()]{1,4096}, line \d+\)$", "", exception.message)  # the place, once more
     return Finding.of(
         Code.SYNTAX_ERROR,
-        f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
+        f"{where} is not valid for {version}: {one_line(said, 100)}",
         "\n".join(explanation),
         Hint(hint, command, edit, by="person" if command else UNSET),
         *more,

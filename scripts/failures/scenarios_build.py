@@ -99,6 +99,19 @@ def _packed(
     }
 
 
+def _of_itself() -> dict[str, str | bytes]:
+    """A bundle whose build finds no folder of its package, as setuptools says it."""
+    packed = _packed({"seir/__init__.py": WIRE}, {})
+    fails = (
+        "    from pathlib import Path\n"
+        "    if 'package-dir' not in Path('pyproject.toml').read_text():\n"
+        "        raise SystemExit(\"error: package directory 'seir' does not exist\")\n"
+    )
+    backend = str(packed["backend.py"]).replace(HOOK, HOOK + fails)
+    own = {name: text for name, text in packed.items() if not name.startswith("src/")}
+    return {**own, "backend.py": backend, "__init__.py": WIRE}
+
+
 def _refusing_python() -> dict[str, str]:
     """A project whose metadata, once it is built, asks for Python 3.13."""
     packed = _packed({"seir/__init__.py": ""}, {}, metadata="Requires-Python: >=3.13\\n")
@@ -379,6 +392,12 @@ BUILD = (
             "sirlib/__init__.py": "",
             "wire.py": WIRE,
         },
+    ),
+    Scenario(
+        "bundle-build-failed-package-folder",
+        Code.BUNDLE_BUILD_FAILED,
+        "the bundle's setup.py names a package whose folder is the bundle itself",
+        _of_itself(),
     ),
     Scenario(
         "bundle-build-failed-script",

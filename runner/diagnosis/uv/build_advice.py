@@ -15,6 +15,7 @@ from runner.diagnosis.knowledge.package_changes import GONE_MODULES
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint, by_hand
+from runner.diagnosis.report.text import printable
 from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
@@ -382,4 +383,7 @@ def _of_the_bundle(uv: FailedUv, words: str) -> list[Hint]:
             only_dependencies(uv.case, ""),
             Hint("or begin its module with a docstring, and with __version__"),
         ]
+    at = re.match(r"(\S{1,200}?):(\d+):\d+: ", words)
+    if at is not None and at[1] in uv.case.bundle_files:
+        return [Hint(f"correct {printable(at[1])}:{at[2]}")]
     return say_what_to_ship(uv.case, words)

@@ -13,7 +13,7 @@ _NOTHING_TO_SHIP = {
     "No file/folder found for module": "flit",
 }
 
-
+_NO_FOLDER = re.compile(r"package directory '([\w./-]{1,200})' does not exist")
 # The sources of what is built, and not only copied.
 _COMPILED = re.compile(
     r"\.(?:pyx|pxd|c|cc|cpp|cu|f|f90|rs|go)$|(?:^|/)(?:CMakeLists|meson)\b", re.I
@@ -22,6 +22,8 @@ _COMPILED = re.compile(
 
 def say_what_to_ship(case: Case, words: str) -> list[Hint]:
     """:param words: what a build said, whose backend has found nothing to ship, or too much."""
+    if no_folder := _NO_FOLDER.search(words):
+        return [_package_folder(case, no_folder[1])]
     backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
     if backend is None:
         return []
@@ -38,6 +40,20 @@ def say_what_to_ship(case: Case, words: str) -> list[Hint]:
     if not _has_src(case):
         hints.append(only_dependencies(case, "or, " if hints else ""))
     return hints
+
+
+def _package_folder(case: Case, folder: str) -> Hint:
+    """The hint where a setup.py names a package by a folder that is not there."""
+    package = folder.replace("/", ".")
+    there = None
+    if f"src/{folder}/__init__.py" in case.bundle_files:
+        package, there = "", "src"
+    elif "__init__.py" in case.bundle_files:
+        there = "."  # the folder itself, which had the package's name before it was a bundle
+    if there is None:
+        return Hint(f"correct packages= in setup.py: the bundle has no folder {folder}")
+    edit = case.pyproject_text().setting("tool.setuptools", "package-dir", {package: there})
+    return Hint(f"say where the package {folder} is: in {there}", edit=edit)
 
 
 def only_dependencies(case: Case, otherwise: str) -> Hint:
