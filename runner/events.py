@@ -63,6 +63,7 @@ class Origin(str, Enum):
     REFUSED = "refused"
     INSTALLED = "installed"
     EXTRAS = "extras"
+    IMPORTED = "imported"
     LIBRARIES = "libraries"
     MACHINE = "machine"
     STACK = "stack"

@@ -289,6 +289,7 @@ class Session:
     async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
         """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
         # Only a failure is worth these.
+        from runner.child.imported_around import imported_around
         from runner.diagnosis.child_raised import concerns_imports, missing_library
         from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
         from runner.diagnosis.noexec import suspect_paths
@@ -302,6 +303,8 @@ class Session:
             asked = case.bundle_dependencies
             case.extras = await in_thread(extras_of, Path(environment.path), asked)
             case.journal.fact(Origin.EXTRAS, case.extras)
+            case.imported = await in_thread(imported_around, case, exception)
+            case.journal.fact(Origin.IMPORTED, case.imported)
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)

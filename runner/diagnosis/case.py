@@ -163,6 +163,8 @@ class Case:
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
+        self.imported: tuple[str, ...] = ()
+        """The modules at the top that the code around an import which has failed asks for."""
         self.extras: dict[str, dict[str, list[str]]] = {}
         """The extras that the dependencies have, with what each brings: by canonical names, looked
         up once an import has failed."""

@@ -105,6 +105,7 @@ class _Replay:
         self._learn(Origin.REFUSED, "refused", tuple[str, ...])
         self._learn(Origin.INSTALLED, "installed", tuple[str, ...])
         self._learn(Origin.EXTRAS, "extras", dict[str, dict[str, list[str]]])
+        self._learn(Origin.IMPORTED, "imported", tuple[str, ...])
         self._learn(Origin.LIBRARIES, "libraries", tuple[str, ...])
         self._learn(Origin.MACHINE, "machine", Machine)
         self._learn(Origin.STACK, "stack", tuple[StackLine, ...])

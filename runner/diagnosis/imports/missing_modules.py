@@ -4,12 +4,10 @@ distribution that is installed, what is declared for elsewhere."""
 import re
 from pathlib import PurePosixPath
 
-from msgspec import Struct
 from packaging.requirements import Requirement
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.compiled_sources import build_command
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.dependencies import (
     another_release,
@@ -21,17 +19,14 @@ from runner.diagnosis.imports.dependencies import (
     upgrade,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
-from runner.diagnosis.imports.missing_extras import extra_hint
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
-from runner.diagnosis.knowledge.conda_only import conda_only
+from runner.diagnosis.imports.not_installed import Missing, not_installed
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_named,
     distribution_of,
     modules_named_otherwise,
     same_distribution,
-    why_this_distribution,
 )
-from runner.diagnosis.knowledge.well_known import is_well_known
 from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
@@ -40,29 +35,11 @@ from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
-_UNPICKLES = re.compile(r"\b(?:pickle|joblib|dill|torch)\.loads?\(|\bread_pickle\(|\bfind_class\(")
 _EXTRA = re.compile(r"""extra == "([^"]{1,100})\"""")
 _GROUP = re.compile(r""""([^"]{1,100})" in dependency_groups""")
 _IMPORT = re.compile(
     r"\s*(?:from\s+([\w.]{1,200})\s+import\s+\(?\s*(\w{1,100})?|import\s+([\w.]{1,200}))"
 )
-
-
-class _Missing(Struct, frozen=True):
-    """A module that is not found."""
-
-    name: str
-    """As Python says it: the first part of it that is not there."""
-    asked: str
-    """As the code says it, which may be longer: ``google.cloud.storage``."""
-
-    @property
-    def top(self) -> str:
-        return self.name.partition(".")[0]
-
-    @property
-    def distribution(self) -> str:
-        return distribution_of(self.asked) or self.top
 
 
 def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -77,20 +54,20 @@ def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -
         or _not_in_what_is_installed(case, phase, exception, missing)
         or misspelt_module(case, phase, exception, missing.top)
         or _named_by_entry_point(case, phase, exception, missing)
-        or _not_installed(case, phase, exception, missing)
+        or not_installed(case, phase, exception, missing)
     )
 
 
-def _missing(exception: ExceptionInfo) -> _Missing | None:
+def _missing(exception: ExceptionInfo) -> Missing | None:
     name = missing_module(exception)
     if name is not None:
-        return _Missing(name, _asked(exception, name))
+        return Missing(name, _asked(exception, name))
     # In a package that distributions share (PEP 420), Python misses a name and not a module.
     pair = missing_name(exception)
     if pair is not None and exception.type == "ImportError":
         name = ".".join(pair)
         if distribution_of(name) not in (None, distribution_of(pair[0])):
-            return _Missing(name, name)
+            return Missing(name, name)
     return None
 
 
@@ -105,7 +82,7 @@ def _asked(exception: ExceptionInfo, name: str) -> str:
 
 
 def _not_compiled(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
 ) -> Finding | None:
     """The bundle has a module as source in another language."""
     path = re.escape(missing.name.replace(".", "/"))
@@ -131,7 +108,7 @@ def _not_compiled(
 
 
 def _not_in_bundles_package(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
 ) -> Finding | None:
     """A package of the bundle has no such module."""
     file = importable_file(case, missing.top)
@@ -165,7 +142,7 @@ def _not_in_bundles_package(
     )
 
 
-def _corrected(case: Case, exception: ExceptionInfo, missing: _Missing, meant: str) -> Edit | None:
+def _corrected(case: Case, exception: ExceptionInfo, missing: Missing, meant: str) -> Edit | None:
     """The line that imports a module, with another in its place."""
     frame = case.telling_frame(exception)
     line = (frame.text or "").strip() if frame else ""
@@ -175,7 +152,7 @@ def _corrected(case: Case, exception: ExceptionInfo, missing: _Missing, meant: s
     return Edit(file=case.file_in_bundle(frame), before=line, after=after)
 
 
-def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Finding | None:
+def _declared_for_elsewhere(case: Case, phase: Phase, missing: Missing) -> Finding | None:
     """A dependency that is declared with a marker (PEP 508) which does not hold here."""
     written = [one for one in declared_requirements(case) if _is_for(one[1].name, missing)]
     declared = [requirement for _, requirement in written]
@@ -213,7 +190,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
     )
 
 
-def _is_for(requirement: str, missing: _Missing) -> bool:
+def _is_for(requirement: str, missing: Missing) -> bool:
     return any(same_distribution(requirement, name) for name in (missing.distribution, missing.top))
 
 
@@ -222,7 +199,7 @@ def _extras(requirement: Requirement) -> str:
 
 
 def _not_in_what_is_installed(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
 ) -> Finding | None:
     """The distribution is there, and the module is not."""
     name = missing.distribution
@@ -311,7 +288,7 @@ def _too_new_for(
 
 
 def _named_by_entry_point(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
 ) -> Finding | None:
     """The code imports what the task's entry point names: no package of a stranger's is meant."""
     asked = task_info(case.task).entrypoint if case.task is not None else None
@@ -330,66 +307,3 @@ def _named_by_entry_point(
         ),
         phase=phase,
     )
-
-
-def _is_unpickled(exception: ExceptionInfo) -> bool:
-    """Tell whether it is no line of code that imports, but what a file has in it."""
-    texts = [frame.text or "" for frame in exception.traceback]
-    return bool(texts) and "import" not in texts[-1] and any(map(_UNPICKLES.search, texts))
-
-
-def _not_installed(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
-) -> Finding:
-    frame = case.telling_frame(exception)
-    where = case.place_of(frame) or "the bundle"
-    source = case.environment.requirements_from if case.environment else None
-    name = missing.distribution
-    explanation = (
-        f"The environment holds what {source or 'the bundle'} declares and nothing else, and"
-        f" {missing.top!r} does not come with it."
-    )
-    if distribution_of(missing.asked) is not None:
-        explanation += f" On the package index, {missing.asked} is called {name}."
-        explanation += why_this_distribution(name)
-    elif not is_well_known(missing.top):
-        explanation += " (The package on the index may have another name than the module.)"
-    last = exception.traceback[-1].file if exception.traceback else ""
-    library = package_of(last) if "site-packages" in last else None
-    imports = f"imports {missing.name!r}, which"
-    if library is not None:
-        imports = f"uses {library}, which imports {missing.name!r}: that"
-        explanation += f" {library} does not bring it by itself."
-    elif distribution_of(missing.asked) is None and _is_unpickled(exception):
-        explanation = f"What is unpickled is of a class that {missing.top} defines."
-    if (only := conda_only(missing.top)) is not None:
-        explanation = f"{missing.top} is {only.what}; it is not on the package index."
-    return Finding.of(
-        Code.MODULE_NOT_FOUND,
-        f"{where} {imports} is not installed in the bundle's environment",
-        explanation,
-        *([Hint(only.instead)] if only else _ways(case, exception, missing, library)),
-        phase=phase,
-    )
-
-
-def _ways(
-    case: Case, exception: ExceptionInfo, missing: _Missing, library: str | None
-) -> list[Hint]:
-    """The ways in which what is missing may come into the environment, or into the bundle."""
-    before: list[Hint | None] = []
-    after: list[Hint] = []
-    if library is not None:
-        before = [extra_hint(case, distribution_named(library), missing.top)]
-    elif distribution_of(missing.asked) is None and not is_well_known(missing.top):
-        own = f"put {missing.top}.py into the bundle, where it is a module of your own"
-        if _is_unpickled(exception):
-            before = [Hint(own)]
-        else:
-            after = [Hint(f"or {own}")]
-            if (build := build_command(case)) is not None:
-                compiled = f"compile the bundle's own sources, if {missing.top} is made of them"
-                before = [by_hand(compiled, build)]
-    first = [hint for hint in before if hint is not None]
-    add = f"{'or ' if first else ''}add {missing.distribution} to the dependencies"
-    return [*first, case.declare_hint(add, missing.distribution), *after]

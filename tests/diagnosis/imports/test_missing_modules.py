@@ -6,6 +6,7 @@ import pytest
 from children import WIRE
 from conftest import make_venv
 from import_failures import a_case, found, load, texts
+from recordings import failure
 
 from runner import Runner, RunnerError
 from runner.bundle.requirements import optional_dependencies
@@ -77,6 +78,21 @@ def test_a_part_of_a_namespace_without_files_is_missing_likewise() -> None:
     assert "add google-cloud-storage to" in texts(found(message))
     message = "cannot import name 'lod' from 'yaml' (/venv/lib/python3.11/site-packages/yaml.py)"
     assert found(message).code is Code.IMPORT_FAILED
+
+
+def test_what_the_same_code_will_miss_next_is_added_at_once(tmp_path: Path, cache: Path) -> None:
+    files = {
+        "requirements.txt": "",
+        "wire.py": f"import scipy, model\n{WIRE}",
+        "model.py": "import PIL, numpy, strangers, json\n"
+        "try:\n    import numba\nexcept ImportError:\n    pass\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with Runner(cache=cache) as runner:
+        hint = failure(runner, tmp_path).hints[0]
+    assert hint.edit is not None and hint.edit.after == "scipy\nnumpy\npillow"
+    assert hint.title.endswith("and what the bundle imports beside it: numpy, pillow")
 
 
 async def test_an_installed_distribution_may_lack_the_module(tmp_path: Path) -> None:
