@@ -17,7 +17,7 @@ NOTEBOOK = Path(__file__).parent / {file!r}
 MOST_CHARACTERS = 1_000_000  # of one name's value
 {beside}
 
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+def wire(entrypoint: str, params: dict, seed: int) -> dict:
     """Run all cells. Where a cell first says `beta = 0.3`, and not within a loop or the like, the
     parameter beta takes the place of 0.3; the task's seed does so for `seed`. The numbers, texts
     and lists that are left at the end, and are not too large for that, are the result."""
@@ -136,7 +136,7 @@ from pathlib import Path
 {imports}SCRIPT = Path(__file__).parent / {file!r}
 {beside}
 
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+def wire(entrypoint: str, params: dict, seed: int) -> dict:
     """Run the script. Where it first says `beta = 0.3`, and not within a loop or the like, the
     parameter beta takes the place of 0.3; where it never does, the one function or class of its own
     that it calls with a parameter beta is given it. The task's seed does so for `seed`. The result
@@ -287,7 +287,7 @@ from pathlib import Path
 {imports}SCRIPT = Path(__file__).parent / {file!r}
 {beside}
 
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+def wire(entrypoint: str, params: dict, seed: int) -> dict:
     """As `python {file} --NAME=VALUE ...`. The result is what it prints; the files that it writes
     into the current folder are kept beside that."""
     if entrypoint != "default":

@@ -25,7 +25,7 @@ DEFAULTS = {"population": 1000, "infectious": 10, "beta": 0.3, "gamma": 0.1, "da
 SCENARIOS = {"baseline": {}, "lockdown": {"beta": 0.12}}
 
 
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+def wire(entrypoint: str, params: dict, seed: int) -> dict:
     """Run one task.
 
     entrypoint: which scenario; params: what a study varies; seed: of all random numbers, so that
@@ -78,7 +78,7 @@ import json
 from {module} import {name}
 
 
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+def wire(entrypoint: str, params: dict, seed: int) -> dict:
     """Return what {name}() returns: a table as CSV, anything else as JSON."""
     if entrypoint != "default":
         raise ValueError(f"{name}() has no entry point {{entrypoint!r}}")

@@ -20,7 +20,7 @@ _WORDS = re.compile(
 
 
 EXAMPLE = """\
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+def wire(entrypoint: str, params: dict, seed: int) -> dict:
     # Call the model with params and seed, and return its outputs, bytes by their names.
     raise NotImplementedError("no model is called yet")"""
 _STUB = EXAMPLE.splitlines()[-1].strip()

@@ -35,8 +35,29 @@ def unsatisfied(
         Code.PYTHON_UNSATISFIED,
         f"{_wants(requirement)}; {reason}",
         f"Nothing was built. {why}",
-        *_install_or_widen(requirement, worker, can_download=download is None),
+        *(
+            _nearest(requirement, found)
+            or _install_or_widen(requirement, worker, can_download=download is None)
+        ),
     )
+
+
+def _nearest(requirement: PythonRequirement, found: Sequence[object]) -> list[Hint]:
+    """The hint to take the next Python that runs tasks, where those before it alone are accepted.
+
+    For it, the dependencies of that time have wheels more often than for the newest.
+    """
+    oldest = OLDEST_FOR_TASKS.minor
+    before = (f"3.{minor}.{patch}" for minor in range(oldest) for patch in range(20))
+    after = any(requirement.specifier.contains(f"3.{minor}.9") for minor in range(oldest, 20))
+    able = [
+        one
+        for one in found
+        if isinstance(one, Interpreter) and one.parsed_version >= OLDEST_FOR_TASKS
+    ]
+    if after or not able or not any(map(requirement.specifier.contains, before)):
+        return []
+    return _widen(requirement, min(able, key=lambda one: one.parsed_version), first=True, to="==")
 
 
 def policy_conflict(
@@ -153,7 +174,7 @@ def _install_or_widen(
 
 
 def _widen(
-    requirement: PythonRequirement, insisted: Interpreter, *, first: bool = False
+    requirement: PythonRequirement, insisted: Interpreter, *, first: bool = False, to: str = ">="
 ) -> list[Hint]:
     if requirement.text is None or requirement.line is None:
         return []
@@ -161,7 +182,8 @@ def _widen(
         return []
     series = minor_version(insisted.version)
     file = (requirement.at or "pyproject.toml").partition(":")[0]
-    after = requirement.line.replace(requirement.text, f">={series}")
+    wanted = f"=={series}.*" if to == "==" else f">={series}"
+    after = requirement.line.replace(requirement.text, wanted)
     if file.startswith(".python-version"):
         after = series
     return [

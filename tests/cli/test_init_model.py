@@ -5,12 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from conftest import need_python
 from recordings import failure
 
 from runner import Runner, RunnerError
 from runner.bundle.read import read_bundle
 from runner.cli import main
 from runner.diagnosis.report.codes import Code
+from runner.interpreter.model import OLDEST_FOR_TASKS
 
 MAIN = "if __name__ == '__main__':\n    print({})\n"
 
@@ -351,3 +353,29 @@ def test_a_parameter_is_given_to_the_one_call_that_takes_it(tmp_path: Path) -> N
         for name in ("days", "rate"):
             with pytest.raises(RunnerError, match=f"has no one place that gives {name} a value"):
                 runner.execute(folder, params={name: 6})
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"run.py": "print(1)\n"},
+        {"run.py": "import argparse\nargparse.ArgumentParser().parse_args()\nprint(1)\n"},
+        {"model.py": "def simulate(beta=1):\n    return beta\n"},
+        {"m.ipynb": '{"cells": [{"cell_type": "code", "source": "x = 1\\n%time y = 2"}]}'},
+    ],
+    ids=["example", "plain", "options", "function", "notebook"],
+)
+def test_what_is_written_runs_on_the_oldest_python_of_tasks(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    oldest = need_python(str(OLDEST_FOR_TASKS))
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert main(["init", str(folder)]) == 0
+    pyproject = folder / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace(">=3.10", ">=3.8"))
+    with Runner(cache=tmp_path / "cache", python=str(oldest)) as runner:
+        assert runner.execute(folder)

@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.environment.uv_run import find_uv
-from runner.interpreter import discovery, machine
+from runner.interpreter import discovery, failures, machine
 from runner.interpreter.choose import best, choose_interpreter, listed
 from runner.interpreter.discovery import candidates, probe
 from runner.interpreter.machine import ThisMachine
@@ -283,6 +283,25 @@ async def test_insisting_on_what_the_bundle_refuses_is_a_conflict_that_names_bot
         assert "3.8." in finding.hints[0].title and "is installed at" in finding.hints[0].title
     else:
         assert finding.hints[0].command is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("==3.7.*", "==3.9.*"),
+        ("<3.8", "==3.9.*"),
+        ("==3.6.15", "==3.9.*"),
+        ("<3", ">=3.12"),  # Python 2: what is rewritten may run on any
+        (">=3.98", ">=3.12"),
+    ],
+)
+def test_the_next_python_is_offered_where_all_that_are_accepted_are_too_old(
+    text: str, after: str
+) -> None:
+    found = [interpreter(version) for version in ("3.12.1", "3.9.18", "3.7.16")]
+    unsatisfied = failures.unsatisfied(requirement(text), found[0], found, "no")
+    edits = [hint.edit for hint in unsatisfied.finding.hints if hint.edit is not None]
+    assert [edit.after for edit in edits] == [f'requires-python = "{after}"']
 
 
 @pytest.mark.anyio
