@@ -122,7 +122,8 @@ class Live:
             # In a log, the last state of a progress bar is enough.
             width = shutil.get_terminal_size().columns - _LABEL_WIDTH - 1
             begun = begun[:width] if self.on_terminal else ""
-        if begun:
+        # A quote that has been shown is no part of it any more, once a word goes on behind it.
+        if begun and not self._shown[stream].startswith(begun):
             self._show(stream, begun)
             self._open_line, self._shown[stream] = stream, begun
 

@@ -104,6 +104,11 @@ def written(file: io.StringIO, *pieces: bytes, stream: Stream = Stream.STDERR) -
         ),
         ([b"no end"], " err | no end\n"),
         ([b"... ", b".", b".", b"\n"], " err | ... ..\n"),
+        # As faulthandler writes a stack.
+        (
+            [b'  File "', b"/b/w.py", b'", line ', b"3", b" in f\n"],
+            ' err |   File "/b/w.py", line 3 in f\n',
+        ),
     ],
 )
 def test_the_live_stream_masks_what_reports_mask(pieces: list[bytes], text: str) -> None:
