@@ -13,12 +13,19 @@ from types import FunctionType, ModuleType
 from bundle_protocol import bytecode, standard
 from bundle_protocol.describe import raised_error, safe_repr, type_name
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
-from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError, may_be_a_tasks
+from bundle_protocol.messages import (
+    ENTRY_POINT_GROUP,
+    ErrorCode,
+    RequestError,
+    may_be_a_tasks,
+    wire_argument,
+)
 from bundle_protocol.wire_functions import WANTED_SIGNATURE, checked, plainly_takes_three
 
 # By their paths. Only the names: who refers to a module keeps it alive at the interpreter's end,
 # when what its globals have open is to be written while gzip and its like can still write it.
 _names_of_files: dict[str, str] = {}
+_LIKELY = "run", "main", "simulate", "run_model"
 
 
 class Bundle:
@@ -272,18 +279,32 @@ def _defined_within(module: ModuleType, name: str) -> str:
 
 
 def _wire_functions(module: object) -> list[str]:
-    """The functions of a module that could be the wire function: ``run``, ``main``."""
+    """The functions of a module that could be the wire function: ``run``, ``main``.
+
+    Where none takes what that is handed, the one that takes a part of it: ``run(params)``.
+    """
     if not isinstance(module, ModuleType):
         return []
-    return [
-        name
+    functions = {
+        name: value
         for name, value in vars(module).items()
         if isinstance(value, FunctionType)
         and value.__module__ == module.__name__
         and not name.startswith("_")
-        and plainly_takes_three(value)
-        and may_be_a_tasks(value.__code__.co_varnames)
+    }
+    found = [
+        name
+        for name, value in functions.items()
+        if plainly_takes_three(value) and may_be_a_tasks(value.__code__.co_varnames)
     ]
+    likely = (name for name in _LIKELY if name in functions)
+    return found or [name for name in likely if _takes_a_part(functions[name])][:1]
+
+
+def _takes_a_part(function: FunctionType) -> bool:
+    code = function.__code__
+    taken = [wire_argument(name) for name in code.co_varnames[: code.co_argcount]]
+    return "params" in taken and None not in taken
 
 
 def _files(folder: str) -> list[str]:

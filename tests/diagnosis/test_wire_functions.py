@@ -109,3 +109,20 @@ def test_a_module_in_src_is_installed_and_no_folder_is_named_in_its_place() -> N
     assert hint is not None and hint.edit is not None
     assert hint.edit.after == "package = true"
     assert wire_hint(case, NOT_THERE.format("sir.model:wire")) is None
+
+
+@pytest.mark.parametrize("taken", ["params", "params, seed", "seed, config"])
+def test_a_run_that_takes_a_part_of_what_it_is_handed_is_named(
+    taken: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    code = f"def load(config):\n    return 1\n\ndef run({taken}):\n    return {{'x': b'1'}}\n"
+    (tmp_path / "wire.py").write_text(code)
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.hints[0].title == "name wire.py:run, which is there"
+        follow(report, tmp_path)
+        report = failure(runner, tmp_path)
+        assert report.hints[0].title == "let it take all three, in this order"
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["x"] == b"1"
