@@ -34,6 +34,7 @@ entropy is not among them: that is noticed as it is drawn, by most ways."""
 _SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{re.escape(_KEY)}")
 _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
 _ANOTHERS = [f"{name}(" for each in _ANOTHER.values() for name in each]
+_WITHOUT_SEED = re.compile(r"\bseed\b|\bNone\b|\b__name__\b")
 _DEVICES = "/dev/urandom", "/dev/random"
 _OF_C = "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform"
 _UUID = re.compile(r"(?:uuid\.)?uuid[14]")
@@ -56,7 +57,16 @@ def may_seed(text: str) -> bool:
 def own_seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The calls that seed with what is another each time, each with its line."""
     names = _names_of_another(tree)
+    # Where no seed is given, or the file is a script.
+    others = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and _WITHOUT_SEED.search(ast.unparse(node.test))
+        for inner in ast.walk(node)
+    }
     for node in ast.walk(tree):
+        if node in others:
+            continue
         if isinstance(node, ast.Call) and _SEEDED.fullmatch(dotted(node.func)):
             values = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(_is_another(value, names) for value in values):

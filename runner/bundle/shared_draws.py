@@ -39,23 +39,24 @@ def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
     functions = {one.name: one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
     generators = _names_of(tree, _MAKES)
     arguments = {one.arg for one in ast.walk(tree) if isinstance(one, ast.arg)}
-    todo: list[ast.AST] = [
-        functions[one.id] if isinstance(one, ast.Name) else one
+    todo: list[tuple[ast.AST, set[str]]] = [
+        (functions[one.id] if isinstance(one, ast.Name) else one, set())
         for one in _run_by_threads(tree)
         if isinstance(one, ast.Lambda) or (isinstance(one, ast.Name) and one.id in functions)
     ]
     seen = set[ast.AST]()
     while todo:
-        function = todo.pop()
+        function, own = todo.pop()
         if function in seen:
             continue
         seen.add(function)
+        own |= _names_of(function, _MAKES)  # Each call makes its own, for those that it calls too.
         for node in _calls(function):
             called = dotted(node.func)
             method = _METHOD.fullmatch(called)
             if called in functions:
-                todo.append(functions[called])
-            elif (method and method[1] in generators) or (
+                todo.append((functions[called], own.copy()))
+            elif (method and method[1] in generators - own) or (
                 _GLOBAL.fullmatch(called) and called.partition(".")[0] not in arguments
             ):
                 yield (
@@ -77,7 +78,9 @@ def _shared_samplers(tree: ast.Module) -> Iterator[tuple[int, str]]:
     } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     for node in _calls(tree) if "optuna" in modules else ():
         jobs = [one.value for one in node.keywords if one.arg == "n_jobs"]
-        if jobs and dotted(node.func).endswith(".optimize") and not _is_one(jobs[0]):
+        # What a name or a parameter holds is not known: mostly 1, where it is a default.
+        is_known = bool(jobs) and isinstance(jobs[0], ast.Constant | ast.UnaryOp)
+        if is_known and dotted(node.func).endswith(".optimize") and not _is_one(jobs[0]):
             yield (
                 node.lineno,
                 f"has optuna's trials run in threads (n_jobs={ast.unparse(jobs[0])}): which of them"
@@ -109,7 +112,7 @@ def _run_by_threads(tree: ast.Module) -> Iterator[ast.expr]:
                 yield from (one.value for one in node.keywords if one.arg == "target")
 
 
-def _names_of(tree: ast.Module, maker: re.Pattern[str]) -> set[str]:
+def _names_of(tree: ast.AST, maker: re.Pattern[str]) -> set[str]:
     """The names that are given what a function makes, and nothing else."""
     made, others = set[str](), set[str]()
     for node in ast.walk(tree):

@@ -51,6 +51,8 @@ def test_a_seed_that_is_another_each_time_has_a_note(line: str, tmp_path: Path) 
     [
         "np.random.seed(seed)",
         "random.seed(seed or time.time())",
+        "if seed is None: random.seed(time.time())\n    else: random.seed(seed)",
+        "if __name__ == '__main__': random.seed(time.time())",
         "random.seed(time.time() if seed is None else seed)",
         "seed = seed if seed else int(time.time()); random.seed(seed)",
         "began = time.time(); random.seed(seed); took = time.time() - began",

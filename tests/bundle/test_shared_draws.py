@@ -18,8 +18,8 @@ def numpys(i): return np.random.rand(3).sum()
 def shared(i): return GLOBAL.normal()
 def own(i): return np.random.default_rng([7, i]).normal()
 def local(i):
-    rng = random.Random(i)
-    return rng.gauss(0, 1)
+    its_own = random.Random(i)
+    return its_own.gauss(0, 1)
 def given(pair): return pair[1].normal()
 def waits(i):
     time.sleep(random.uniform(0, 1))
@@ -53,7 +53,7 @@ def lines(text: str) -> list[str]:
             "GLOBAL.normal",
         ),
         ("import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=-1)", "n_jobs=-1"),
-        ("from optuna import create_study\ncreate_study().optimize(aim, n_jobs=n)", "n_jobs=n"),
+        ("from optuna import create_study\ncreate_study().optimize(aim, n_jobs=4)", "n_jobs=4"),
     ],
 )
 def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
@@ -80,6 +80,7 @@ def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
         "Parallel(n_jobs=4, prefer='threads')(delayed(own)(i) for i in x)",
         "import optuna\nstudy.optimize(aim, n_trials=9)",
         "import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=1)",
+        "import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=params['jobs'])",
         "import optuna\nRandomForestRegressor(n_jobs=4, random_state=seed)",
         "scheduler.optimize(aim, n_jobs=4)",
         "import multiprocessing\nwith multiprocessing.Pool(4) as pool: pool.map(draws, x)",
