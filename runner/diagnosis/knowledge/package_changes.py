@@ -20,7 +20,8 @@ ANY = "*"
 
 # `DISTRIBUTION VERSION MODULE`, then what went with it, each with what stands in for it (`-`:
 # nothing by the same use; `~`: its call may be left out): a name of the same module, a dotted one
-# from the top, or words; from the projects' release notes.
+# from the top, or words; from the projects' release notes. Names are put in by machines: what has
+# other defaults is said in words.
 _CHANGES = """
 numpy 2 numpy
 float_ float64
@@ -112,7 +113,7 @@ ascent scipy.datasets.ascent
 face scipy.datasets.face
 electrocardiogram scipy.datasets.electrocardiogram
 scipy 1.3 scipy.misc
-toimage PIL.Image.fromarray
+toimage PIL.Image.fromarray, which scales no values
 comb scipy.special.comb
 factorial scipy.special.factorial
 logsumexp scipy.special.logsumexp
@@ -164,7 +165,7 @@ StringIO io.StringIO
 networkx 3.4 networkx
 random_tree random_labeled_tree
 networkx 3 networkx
-adj_matrix adjacency_matrix
+adj_matrix adjacency_matrix (whose * is by element, @ the product of matrices)
 from_numpy_matrix from_numpy_array
 to_numpy_matrix to_numpy_array (whose * is by element, @ the product of matrices)
 from_scipy_sparse_matrix from_scipy_sparse_array
@@ -189,13 +190,13 @@ RandomizedLogisticRegression -
 scikit-learn 0.22 sklearn.datasets
 fetch_mldata fetch_openml(...)
 scikit-learn 0.20 sklearn.decomposition
-RandomizedPCA PCA
+RandomizedPCA PCA(...,svd_solver="randomized")
 scikit-learn 0.20 sklearn.mixture
-GMM GaussianMixture
+GMM GaussianMixture(...,covariance_type="diag")
 scikit-learn 0.20 sklearn.gaussian_process
-GaussianProcess GaussianProcessRegressor
+GaussianProcess GaussianProcessRegressor(kernel=...)
 seaborn 0.12 seaborn
-factorplot catplot
+factorplot catplot(...,kind="point")
 scikit-learn 1.2 *
 get_feature_names get_feature_names_out
 scikit-learn 0.23 sklearn.externals
@@ -238,13 +239,13 @@ index_mul x.at[...].multiply(y)
 index_min x.at[...].min(y)
 index_max x.at[...].max(y)
 jax 0.4.36 jax.random
-shuffle permutation
+shuffle permutation(key,x,independent=True)
 jax 0.9 jax.lib
 xla_bridge jax.extend.backend
 arviz 1 arviz
 extract_dataset extract
-hpd hdi
-waic loo
+hpd hdi(...,prob=0.94)
+waic loo(...), which is another number
 from_pymc3 -
 plot_hpd -
 plot_hdi -
