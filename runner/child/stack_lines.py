@@ -20,10 +20,8 @@ _PLACE = re.compile(r'^  File "(.{1,4096})", line (\d{1,9}) in ', re.MULTILINE)
 _MOST_FILES = 8
 _MOST_LINES = 100
 _LONGEST = 300
-# As the loop of a window asks whether somebody has closed it.
-_OF_WINDOW = re.compile(
-    r"\bevent\.get\(|\bfignum_exists\(|\bplt\.pause\(|\bwaitKey\(|window_should_close\("
-)
+# As a loop goes on until somebody closes its window.
+_OF_WINDOW = re.compile(r"\bfignum_exists\(|window_should_close\(")
 _TAKES_LOCK = re.compile(r"with ([\w.]{1,100}):|([\w.]{1,100})\.acquire\(")
 
 
@@ -66,24 +64,29 @@ def _told(file: str, line: int, lines: list[str], source: Source | None) -> Stac
 def _within(tree: ast.Module, line: int, lines: list[str]) -> tuple[Block, ...]:
     """The loops and ``with`` blocks around a line, in its function."""
     blocks: list[Block] = []
+    is_caught = False
     for node in ast.walk(tree):  # the outer ones first
         if not isinstance(node, ast.stmt) or not node.lineno <= line <= (node.end_lineno or 0):
             continue
         text = lines[node.lineno - 1].strip()[:_LONGEST]
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             blocks.clear()
+            is_caught = False
+        elif isinstance(node, ast.Try):
+            is_caught |= bool(node.handlers)
         elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
-            blocks.append(Block(node.lineno, text, ends_by_nobody=_ends_by_nobody(node, lines)))
+            unending = not is_caught and _ends_by_nobody(node)
+            blocks.append(Block(node.lineno, text, ends_by_nobody=unending))
         elif isinstance(node, (ast.With, ast.AsyncWith)) and line >= node.body[0].lineno:
             holds = tuple(ast.unparse(item.context_expr)[:_LONGEST] for item in node.items)
             blocks.append(Block(node.lineno, text, holds))
     return tuple(blocks)
 
 
-def _ends_by_nobody(loop: ast.For | ast.AsyncFor | ast.While, lines: list[str]) -> bool:
+def _ends_by_nobody(loop: ast.For | ast.AsyncFor | ast.While) -> bool:
     if not isinstance(loop, ast.While):
         return False
-    if _OF_WINDOW.search("\n".join(lines[loop.lineno - 1 : loop.end_lineno])):
+    if _OF_WINDOW.search(ast.unparse(loop.test)):
         return True
     # What goes on in a generator is for who takes its values.
     ends = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.YieldFrom)
@@ -96,7 +99,7 @@ def _lock_text(text: str, lines: list[str]) -> str:
     if takes is None:
         return ""
     name = (takes[1] or takes[2]).rpartition(".")[2]
-    makes = re.compile(rf"\s*(?:\w+\.)?{re.escape(name)}\s*(?::[^=]+)?=.*\bLock\(\)")
+    makes = re.compile(rf"\s*(?:\w+\.)?{re.escape(name)}\s*(?::[^=]+)?=.*\.Lock\(\)")
     made = [one.strip() for one in lines if makes.match(one)]
     return made[0][:_LONGEST] if len(made) == 1 else ""
 

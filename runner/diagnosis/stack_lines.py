@@ -14,7 +14,7 @@ class Block(Struct, frozen=True, omit_defaults=True):
     holds: tuple[str, ...] = ()
     """The objects that a ``with`` holds, as it writes them."""
     ends_by_nobody: bool = False
-    """True of a ``while`` that nothing in it ends, or that ends as somebody closes a window."""
+    """True of a ``while`` that no line around it ends, or that ends as a window is closed."""
 
 
 class StackLine(Struct, frozen=True, omit_defaults=True):

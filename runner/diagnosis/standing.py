@@ -41,15 +41,18 @@ def endless(case: Case, exception: ExceptionInfo) -> Hint | None:
     """The hint where nothing that is known ends what it stands in."""
     for frame, block in reversed(_blocks(case, exception)):
         if block.ends_by_nobody:
-            title = f"let {_named(case, frame, block)} end after a number of steps: nothing in a"
-            return Hint(f"{title} task ends it, as who closes a window does")
+            title = f"let {_named(case, frame, block)} end after a number of steps: in a task,"
+            return Hint(f"{title} nothing but an exception ends it")
     for frame, inner in zip(exception.traceback, exception.traceback[1:], strict=False):
         line, package = _line_of(case, frame), package_of(inner.file)
         if line is not None and line.hands_over and package == "scipy":
             handed = ExceptionInfo(type="", message="", attributes={**line.hands_over})
-            return let_it_return(case, frame, handed, str(line.hands_over["returns_nothing"]))
+            name = str(line.hands_over["returns_nothing"])
+            return let_it_return(case, frame, handed, name, several=True)
         if line is not None and package == "simpy" and re.search(r"\.run\(\)", line.text):
-            return Hint(f"say until when it runs, in {case.place_of(frame)}: .run(until=...)")
+            place = case.place_of(frame)
+            title = f"say until when it runs, in {place}: .run(until=...); without, it ends with"
+            return Hint(f"{title} the last of its processes, and never where one goes on for ever")
     return None
 
 

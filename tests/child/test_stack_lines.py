@@ -22,11 +22,13 @@ ENDLESS = {
     "while True:\n    step()": True,
     "while 1:\n    for a in b:\n        step()": True,
     "while pyplot.fignum_exists(1):\n    step()": True,
-    "while running:\n    for e in pygame.event.get():\n        running = e\n    step()": True,
     "while True:\n    if step(): break": False,
     "while True:\n    x = step()\n    if x: return": False,
     "while True:\n    yield step()": False,
     "while x > 1:\n    x = step()": False,
+    # Who reads a film, or draws each step, comes to an end without who closes the window.
+    "while t < 9:\n    step()\n    plt.pause(0.1)": False,
+    "while running:\n    for e in pygame.event.get():\n        running = e\n    step()": False,
     "for x in y:\n    step()": False,
 }
 
@@ -40,6 +42,12 @@ def test_a_loop_that_nothing_ends_is_told_from_others(loop: str, tmp_path: Path)
     assert told.within[0].ends_by_nobody is ENDLESS[loop]
 
 
+def test_a_loop_that_an_exception_is_to_end_has_an_end(tmp_path: Path) -> None:
+    code = "def f():\n try:\n  while True:\n   step()\n except EOFError: pass\n"
+    (told,) = _read(tmp_path, code, 4)
+    assert not told.within[0].ends_by_nobody
+
+
 def test_a_function_does_not_stand_in_the_loop_that_defines_it(tmp_path: Path) -> None:
     code = "for x in y:\n    with lock:\n        def f():\n            step()\n"
     assert _read(tmp_path, code, 4) == (StackLine(str(tmp_path / "wire.py"), 4, "step()"),)
@@ -50,6 +58,8 @@ def test_a_with_holds_what_it_names_once_it_is_entered(tmp_path: Path) -> None:
     outer, inner = _read(tmp_path, code, 3, 4)
     assert [block.holds for block in outer.within] == [("a.lock", "b")]
     assert outer.lock_text == "lock = threading.Lock()"
+    (bare,) = _read(tmp_path, "lock = Lock()\nwith lock:\n    x()\n", 2)
+    assert bare.lock_text == ""  # The file may not import RLock.
     assert len(inner.within) == 2
 
 

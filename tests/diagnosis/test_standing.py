@@ -115,13 +115,18 @@ def _standing(
 def test_what_has_no_end_is_told() -> None:
     case, stack = _standing("env.run()", "simpy/core")
     hint = endless(case, stack)
-    assert hint is not None and hint.title.endswith(".run(until=...)")
+    assert hint is not None and ".run(until=...); without, it ends with the last" in hint.title
     assert endless(*_standing("env.run(until=9)", "simpy/core")) is None
     solves = "s = solve_ivp(rhs, (0, 1), [1])"
-    handed = {"returns_nothing": "rhs", "last_text": "d = y", "last_value": "d"}
+    handed = {"returns_nothing": "rhs", "last_text": "d = [-y[0]]", "last_value": "d"}
     case, stack = _standing(solves, "scipy/integrate/_ivp/rk", {**handed})
     hint = endless(case, stack)
-    assert hint is not None and hint.edit is not None and hint.edit.after == "d = y\nreturn d"
+    assert hint is not None and hint.edit is not None
+    assert hint.edit.after == "d = [-y[0]]\nreturn d"
+    # One rate where there are several would be taken for all of them.
+    one = {**handed, "last_text": "dr = gamma * i", "last_value": "dr"}
+    hint = endless(*_standing(solves, "scipy/integrate/_ivp/rk", one))
+    assert hint is not None and hint.edit is None
     case, stack = _standing(solves, "scipy/integrate/_ivp/rk")
     assert endless(case, stack) is None
     hint = integrates(case, stack)
