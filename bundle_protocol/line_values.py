@@ -24,6 +24,8 @@ _ABOUT_TEXT = re.compile(
 _ABOUT_NONE = re.compile(r"\W?NoneType\b")
 _ABOUT_ANOTHER = re.compile(r"object (?:is not callable|has no attribute '(\w{1,100})')$")
 _CHANGES = re.compile(r"\s*([A-Za-z_][\w.]{0,100})(?:\[.{0,200}\])?\s*(?:\*\*|//|[-+*/])=")
+_ABOUT_ITEM = re.compile(r"'\w+' object (?:is not subscriptable|does not support item assignment)")
+_AS_KEY = re.compile(NAMED.pattern + r"\[(['\"])([A-Za-z_]\w{0,99})\2\]")
 _UNKNOWN = object()
 _MOST = 8
 _MOST_READ = 2000
@@ -38,9 +40,9 @@ def line_values(error: BaseException) -> dict[str, object]:
 
     :returns: ``text_of``, as the line has it, and ``text``, where one text is written as a number;
         ``hides``, a variable where a function or a module of its name is meant; ``none``, the one
-        name that stands for None; ``whole``, an array of whole numbers that is to hold others; with
-        these, and of a table with a column of text, ``made_line`` and ``made_text``; ``values``,
-        all others.
+        name that stands for None; ``as_item``, an object's attribute that is asked for as a key;
+        ``whole``, an array of whole numbers that is to hold others; with these, and of a table with
+        a column of text, ``made_line`` and ``made_text``; ``values``, all others.
     """
     if error.__traceback__ is None:
         return {}
@@ -53,6 +55,10 @@ def line_values(error: BaseException) -> dict[str, object]:
     if _ABOUT_TEXT.match(message) and len(numbers) == 1:
         (name,) = numbers
         return {"text_of": name, "text": found[name]}
+    as_key = _AS_KEY.findall(text) if _ABOUT_ITEM.match(message) else []
+    for name, _, key in as_key if len(as_key) == 1 else ():
+        if _has_attribute(value_of(frame, name), key):
+            return {"as_item": f"{name}.{key}"}
     about = _ABOUT_ANOTHER.search(message)
     hiding = [name for name in found if about and _hides(frame, text, name, about[1])]
     if len(hiding) == 1:
@@ -69,6 +75,13 @@ def line_values(error: BaseException) -> dict[str, object]:
         **(made_at(frame, line, of_text[0]) if len(of_text) == 1 else {}),
         **({"whole": changed[1], **made_at(frame, line, changed[1])} if changed else {}),
     }
+
+
+def _has_attribute(value: object, name: str) -> bool:
+    """Tell whether an object that has no keys has an attribute of that name, without asking it."""
+    kinds = type(value).__mro__
+    stored = (getattr(value, "__dict__", None) or {}, *map(vars, kinds))
+    return not hasattr(kinds[0], "__getitem__") and any(name in one for one in stored)
 
 
 def _named(frame: FrameType, text: str) -> Iterator[tuple[str, object]]:

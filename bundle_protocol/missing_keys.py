@@ -10,7 +10,7 @@ import difflib
 import linecache
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import FrameType, TracebackType
 
@@ -52,10 +52,10 @@ def other_keys(error: BaseException) -> dict[str, object]:
 
     :returns: ``mapping``, as the line calls it, else its class; ``keys``, one on each line, those
         that are texts or integers, the nearest first where they are too many; ``more``, how many
-        were left out, where some were; ``key``, the one that is missing; ``of_task``, 1 where it is
-        the task's parameters; ``boolean``, 1 where YAML takes it for one that is; of a table
-        ``labels``: ``column``, ``row`` or ``label``; ``in_index``, 1 where a column's name is its
-        index's.
+        were left out, where some were, or all, as dates are; ``key``, the one that is missing;
+        ``of_task``, 1 where it is the task's parameters; ``boolean``, 1 where YAML takes it for one
+        that is; of a table ``labels``: ``column``, ``row`` or ``label``; ``in_index``, 1 where a
+        column's name is its index's.
     """
     if error.__traceback__ is None or len(error.args) != 1:
         return {}
@@ -254,11 +254,13 @@ def _missing(error: BaseException) -> list[object]:
     return [*quoted, key] if len(key.split()) <= _MOST_WORDS else quoted
 
 
-def _shown(key: object, keys: Iterable[object]) -> dict[str, object]:
+def _shown(key: object, keys: Sequence[object]) -> dict[str, object]:
     there = [str(one) for one in keys if type(one) in (str, int)]
+    if not there and keys:
+        return {"keys": "", "more": len(keys)}
     left_out = len(there) - _MAX_KEYS
-    if left_out > 0 and type(key) is int:
-        numbers = [one for one in keys if type(one) is int]
+    numbers = [one for one in keys if type(one) is int]
+    if left_out > 0 and type(key) is int and numbers:
         there = [str(one) for one in sorted(numbers, key=lambda one: abs(one - key))[:_MAX_NUMBERS]]
         left_out = len(numbers) - len(there)
     elif left_out > 0:

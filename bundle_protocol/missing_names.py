@@ -9,7 +9,7 @@ import builtins
 import difflib
 import re
 import sys
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 
 from bundle_protocol.near_names import digits, nearest
 from bundle_protocol.standard import standard_library
@@ -67,17 +67,37 @@ def other_names(error: BaseException) -> dict[str, object]:
 
 
 def _of_init_alone(asked: object, name: str) -> dict[str, object]:
-    """The line by which ``__init__()`` has a variable of the name that its object lacks."""
+    """The line by which ``__init__()`` has a variable of the name that its object lacks.
+
+    None where a method sets the attribute, to something else perhaps: that was not called.
+    """
     with standard_library():
+        import dis
         import linecache
 
     code = getattr(type(asked).__init__, "__code__", None)
-    if code is None or name not in code.co_varnames:
+    if code is None or name not in code.co_varnames or not type(asked).__dictoffset__:
         return {}
+    for kind in type(asked).__mro__:
+        for method in vars(kind).values():
+            inside = dis.get_instructions(method) if isinstance(method, FunctionType) else ()
+            if any(
+                one.opname == "STORE_ATTR" and one.argval in (name, f"_{name}") for one in inside
+            ):
+                return {}
     lines = linecache.getlines(code.co_filename)
     first = code.co_firstlineno
     ends = next((at for at in range(first, len(lines)) if _DEFINES.match(lines[at])), len(lines))
     made = [at for at in range(first, ends) if re.match(rf"\s*{name}\s*=(?!=)", lines[at])]
+    # As by a tuple, a loop or +=, a variable may get other values than the one that is found.
+    given = [
+        one
+        for one in dis.get_instructions(code)
+        if one.opname.startswith("STORE_")
+        and name in (one.argval if isinstance(one.argval, tuple) else (one.argval,))
+    ]
+    if len(given) != len(made):
+        return {}
     is_handed = name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if not made and is_handed and re.match(r"\s*def __init__\(.*:\s*$", lines[first - 1]):
         made = [first - 1]

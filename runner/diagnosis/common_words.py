@@ -81,8 +81,9 @@ _ADVICE = tuple(
         (r"^could not convert string '([^']*)' to float64 at row 0, column (\d+)", "where {0!r} is"
          " a name, skiprows=1 passes the line of names over; else take columns of numbers, which"
          " column {1} is not: usecols=..., counted from 0", r"\bdelimiter\s*="),
-        (r"^could not convert string '.*' to float64 at row 0\b", "the file begins with names:"
-         " skiprows=1 passes them over; where commas part the values, say delimiter=','"),
+        (r"^could not convert string '(?!(?i:n/?a|nd|none|null|missing)').*' to float64 at row 0\b",
+         "the file begins with names: skiprows=1 passes them over; where commas part the values,"
+         " say delimiter=','"),
         (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
         (r"^You are trying to merge on (\S+) and (\S+) columns", "make both keys of one type:"
          " .astype(str)"),
@@ -143,7 +144,7 @@ _ADVICE = tuple(
         (r"'numpy\.ndarray' object has no attribute '(?:plot|scatter|bar|hist|imshow|legend"
          r"|errorbar|contourf?|fill_between|ax[hv]line|text|twinx|set_\w+)'", "subplots() gives an"
          " array of axes: take one, axes[0] of one row or column, axes[0, 0] of more; or go over"
-         " axes.flat"),
+         " axes.flat", r"\bax"),
         (r"^Only valid with DatetimeIndex.* instance of 'Index'", "make dates of the texts in its"
          " index first: df.index = pandas.to_datetime(df.index)"),
         (r"^Only valid with DatetimeIndex.* instance of 'RangeIndex'", "say which column has the"
@@ -262,7 +263,7 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         hint := of_variable(case, exception, made)
     ):
         return hint
-    if _SAYS_FLOAT.search(message) and (whole := made_whole(case, frame, message)) is not None:
+    if _SAYS_FLOAT.search(message) and (whole := made_whole(case, exception, frame)) is not None:
         return whole
     if _LOOP_RUNS.search(message):
         return awaited(case, exception, frame)

@@ -39,6 +39,8 @@ def not_compiled(
     """
     files = [frame.file for frame in exception.traceback[-1:]]
     starts = [PurePath(file).name for file in files] == ["subprocess.py"]
+    # What has no folder before it is looked for on PATH, and is another's.
+    starts &= case.is_own(str(path)) or re.search(r": '[^/']+/", exception.message) is not None
     has_it = any(PurePosixPath(file).name == path.name for file in case.bundle_files)
     if has_it or not (starts or path.suffix in _COMPILED):
         return None

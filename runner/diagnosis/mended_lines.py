@@ -26,20 +26,30 @@ _COUNTS = re.compile(
     rf"|\blinspace\([^(),]+,[^(),]+,\s*)(?P<count>\({_COUNT}\)|{_COUNT})(?=[,)]|$)"
 )
 _INDEX = re.compile(r"(?P<before>\[)(?P<count>\w+\s*/\s*\w+)(?=\])")
+_WANTS_SEVERAL = re.compile(r"unpack|returned by func")
+_IS_SEVERAL = re.compile(
+    r"^(?:\w+ = )?(?:[\[(]|(?:np|numpy)\.(?:array|asarray|stack|hstack|concatenate)\()"
+)
 _LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
 _SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
-_RUNS = re.compile(r"\b(?:asyncio\.run|[\w.()]+\.run_until_complete)\(")
+_RUNS = re.compile(
+    r"\b(?:asyncio\.run|[\w.()]+\.run_until_complete)\(([\w.]+(?:\((?:[^()]|\([^()]*\))*\))?)\)"
+)
 
 
-def let_it_return(case: Case, frame: Frame, exception: ExceptionInfo, name: str) -> Hint:
+def let_it_return(
+    case: Case, frame: Frame, exception: ExceptionInfo, name: str, *, several: bool = False
+) -> Hint:
     """The hint for a function that computes something and ends without returning it.
 
     :param frame: a line of the same file.
+    :param several: it is to give back several values, as the rates of a model are.
     """
     told = exception.attributes
     text, value = str(told.get("last_text") or ""), str(told.get("last_value") or "")
     title = f"end {printable(name)}() with a return: without one, it gives back None"
-    if not value or (text != value and "unpack" in exception.message):
+    several = several or _WANTS_SEVERAL.search(exception.message) is not None
+    if not value or (several and not _IS_SEVERAL.search(text)):
         return Hint(title=title)  # More than the last value is wanted.
     last = msgspec.structs.replace(frame, text=text)
     after = f"return {text}" if text == value else f"{text}\nreturn {value}"
@@ -85,8 +95,9 @@ def of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | Non
         edit = reads_with(case, made, "na_values", f'"{told[1]}"')
         return Hint(f"read {printable(told[1])} as a value that is missing", edit=edit)
     if exception.attributes.get("whole") is not None:
-        after = re.sub(r"\bdtype=(?:np\.|numpy\.)?int\w*", "dtype=float", made.text or "")
-        if "dtype" not in after:
+        whole = r"(\bdtype=|, *)(?:np\.|numpy\.)?int(?:\d+|_)?(?=\s*[,)])"
+        after = re.sub(whole, r"\1float", made.text or "")
+        if after == made.text and "dtype" not in after:
             after = with_argument(
                 after, r"\b(?:np|numpy)\.(?:array|arange|full|asarray)", "dtype=float"
             )
@@ -98,15 +109,23 @@ def of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | Non
     return None
 
 
-def made_whole(case: Case, frame: Frame, message: str) -> Hint | None:
+def made_whole(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:
     """The line with a whole number where it counts with another one, if it does so once."""
-    text = frame.text or ""
+    text, message = frame.text or "", exception.message
     pattern, made = (_INDEX, "int") if "indices" in message else (_COUNTS, "round")
     found = list(pattern.finditer(text))
     if len(found) != 1:
         return None
     place = found[0]
-    whole = f"{made}({place['count'].strip('()')})"
+    count = place["count"].strip("()")
+    told = str(exception.attributes.get("values"))
+    whole_ones = re.findall(r"(?:^|; )([\w.]+) is \d+(?=;|$)", told)
+    parts = [part.strip() for part in count.split("/")]
+    whole = f"{made}({count})"
+    if parts[1:] and all(part.isdigit() or part in whole_ones for part in parts):
+        # As Python 2: half of 7 is 3, and round() makes 4 of it.
+        whole = " // ".join(parts)
+        whole = f"({whole})" if "*" in place["before"] else whole
     after = text[: place.start("count")] + whole + text[place.end("count") :]
     title = f"hand over a whole number: {printable(whole)}"
     return Hint(title, edit=case.line_edit(frame, after))
@@ -142,7 +161,7 @@ def awaited(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint:
     at = exception.traceback.index(frame)
     # asyncio itself calls what is a coroutine.
     is_awaited = at > 0 and is_standard_library(exception.traceback[at - 1].file)
-    after = _RUNS.sub("(await ", frame.text or "")
+    after = _RUNS.sub(r"(await \1)", frame.text or "")
     if is_awaited:
         return Hint("await it, as the event loop runs already", edit=case.line_edit(frame, after))
     name = printable(frame.function)

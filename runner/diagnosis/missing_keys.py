@@ -33,6 +33,8 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     listed = one_line(printable(", ".join(there)), _MOST_SHOWN) or "none"
     if more := attributes.get("more"):
         listed += f" and {more} more"
+    if more and not there:
+        listed = f"{more} that are no texts and no whole numbers"
     place, named = case.place_of(frame), printable(one_line(key, 80))
     shown = repr(named) if is_text else named
     made = made_frame(exception, frame)
@@ -139,10 +141,13 @@ def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
 
 
 def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[Hint]:
-    """The hints where no label is a number: a position is meant, which pandas 3 does not take."""
-    if any(re.fullmatch(r"-?\d+(?:\.\d*)?", label) for label in there):
-        return []
+    """The hints where all labels are texts: a position is meant, which pandas 3 does not take."""
     text, written = frame.text or "", rf"(?<=[\w)\]])\[{re.escape(key)}\]"
+    # Dates, intervals and numbers with decimals are labels too, and are not listed.
+    if not there or any(re.fullmatch(r"-?\d+(?:\.\d*)?", label) for label in there):
+        return []
+    if re.search(r"\.(?:loc|at)\[", text):
+        return []
     after = re.sub(written, f".iloc[{key}]", text) if len(re.findall(written, text)) == 1 else text
     edit = case.line_edit(frame, after)
     by_iloc = f"take the value at the position {key}: .iloc[{key}]"

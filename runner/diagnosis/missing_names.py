@@ -14,7 +14,7 @@ from runner.events import Phase
 
 _MOST_SHOWN = 300
 # As the name is called that __getattr__() is asked for.
-_ASKED = re.compile(r"\b(?:name|attr|attribute|attr_name|key|item)\b")
+_ASKED = re.compile(r"(?<![\w.])(?:name|attr|attribute|attr_name|key|item)\b")
 # Two words that are nearer than this are one, misspelt: "seed" and "sed", not "matrix" and "array".
 _ONE_WORD = 0.5
 
@@ -54,7 +54,11 @@ def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]
     if made is None:
         return []
     text, attribute = made.text or "", printable(f"self.{name}")
-    after = f"{text}\n    {attribute} = {name}" if text.startswith("def ") else f"self.{text}"
+    after = f"{attribute} = {text}"  # The variable stays: it may be used below.
+    if text.startswith("def "):
+        after = f"{text}\n    {attribute} = {name}"
+    elif text == f"{name} = {name}":
+        after = f"self.{text}"
     title = f"keep it in the object: {attribute} = ... in {case.place_of(made)}"
     return [Hint(title, edit=case.line_edit(made, after))]
 
@@ -65,11 +69,11 @@ def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if frame is None or frame.function != "__getattr__" or not case.is_own(frame.file):
         return None
     text, key = frame.text or "", str(exception.attributes.get("key") or "")
-    reads, name = re.search(r"\bself\.(\w+)", text), re.search(_ASKED, text)
+    reads, name = re.search(r"\bself\.(\w+)\b(?!\()", text), re.search(_ASKED, text)
     if reads is None or not (exception.type == "RecursionError" or key.startswith("__")):
         return None
     edit = None
-    if name is not None:
+    if name is not None and re.match(r"(?:if|return|[\w.]+ =) ", text):
         guard = f'if {name[0]}.startswith("__") or {name[0]} == "{reads[1]}":'
         edit = case.line_edit(frame, f"{guard}\n    raise AttributeError({name[0]})\n{text}")
     what = f"reads self.{reads[1]} of an object that has none yet"

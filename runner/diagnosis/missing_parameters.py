@@ -19,7 +19,10 @@ _GET = re.compile(r"\b\w+\.get\(\s*[\"'](\w{1,100})[\"']\s*\)")
 # As pydantic says it: the field, and on the next line what is wrong with it.
 _FIELD_REQUIRED = re.compile(r"^(\w{1,100})\n\s*(?:Field required|field required)", re.MULTILINE)
 # What is wrong with another one, and how pydantic calls that.
-_FIELD = re.compile(r"^([\w.]{1,100})\n\s+(.{1,200}?) \[type=(\w{1,60})", re.MULTILINE)
+_FIELD = re.compile(
+    r"^([\w.]{1,100})\n\s+(.{1,200}?) \[type=(\w{1,60}), input_value=(.{1,200}), input_type=",
+    re.MULTILINE,
+)
 _READ = re.compile(r"\bparams(?:\[|\.get\()\s*[\"'](\w{1,100})[\"']")
 _SAYS_TEXT = re.compile(r"\b(?:str|string|sequence|StrDType)\b")
 _SAYS_WHOLE = re.compile(
@@ -68,10 +71,12 @@ def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
     """A parameter whose value pydantic refuses, or which its class has not."""
     given = task_info(case.task).params if case.task else "{}"
     values = json.loads(given) if "…" not in given else {}
-    for field, words, kind in _FIELD.findall(exception.message[:4000]):
+    for field, words, kind, refused in _FIELD.findall(exception.message[:4000]):
         name = field.partition(".")[0]
         if name not in values or not re.search(r"\bparams\b", frame.text or ""):
             continue
+        if refused not in repr(values[name]):
+            continue  # What was made of another parameter.
         gone = kind == "extra_forbidden"
         option = "" if gone else f"--param {name}=..."
         command = case.exec_command(option, without=name)

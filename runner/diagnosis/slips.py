@@ -184,11 +184,8 @@ _REWRITTEN = (
     (r"Generator' object has no attribute 'random_integers'", r"\.random_integers\(([^()]+)\)",
      r".integers(\1, endpoint=True)",
      "uses random_integers(), which NumPy's new generators call integers()"),
-    (r"^'(?!NoneType')[A-Z]\w*' object is not subscriptable",
-     r"^((?:(?!\w\[['\"]).)*)\b(\w+)\[(['\"])([A-Za-z_]\w*)\3\]((?:(?!\w\[['\"]).)*)$",
-     r"\1\2.\4\5",
-     "asks an object for a key, which has attributes"),
-    (r"^could not convert string '[A-Za-z_][^']*' to float64 at row 0",
+    (r"^could not convert string '(?!(?i:n/?a|nd|none|null|missing)')[A-Za-z_][^']*' to float64 at"
+     r" row 0, column 1\b",
      r"\bloadtxt\((?!.*skiprows)((?:[^()]|\([^()]*\))+)\)", r"loadtxt(\1, skiprows=1)",
      "reads a line of names as numbers"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
@@ -243,6 +240,13 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _not_imported(case, frame, exception)
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
+    if own and isinstance(asked := exception.attributes.get("as_item"), str):
+        name, _, key = asked.rpartition(".")
+        text = frame.text or ""
+        after = re.sub(rf"(?<![\w.]){re.escape(name)}\[(['\"]){key}\1\]", f"{name}.{key}", text)
+        title = printable(f"an object has attributes: write {name}.{key}")
+        hint = Hint(title, edit=case.line_edit(frame, after))
+        return "asks an object for a key, which has attributes", hint
     if not own and _SEED_RANGE.search(exception.message[:1000]) and "seed" in (frame.text or ""):
         return _large_seed(case, frame)
     for words in _WRITE_INSTEAD:

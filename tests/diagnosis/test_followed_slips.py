@@ -69,6 +69,18 @@ MENDED = {
         "    for name, rate in rates:\n        pass\n    return {'a': b''}\n",
         "too many values to unpack",
     ),
+    "an argument that is used up": (
+        "class Model:\n    def __init__(self, beta):\n        rate = beta / 2\n"
+        "        self.twice = rate * 2\n    def run(self):\n        return self.rate\n"
+        "def wire(e, p, s):\n    return {'a': str(Model(1).run()).encode()}\n",
+        "has no attribute 'rate'",
+    ),
+    "half of a whole number": (
+        "def wire(e, p, s):\n    n = 7\n    days = []\n"
+        "    for day in range(n / 2): days.append(day)\n"
+        "    assert len(days) == 3\n    return {'a': b''}\n",
+        "'float' object cannot be interpreted as an integer",
+    ),
     "an object's key": (
         "class Rates:\n    beta = 1\n"
         "def wire(e, p, s):\n    r = Rates()\n    return {'a': str(r['beta']).encode()}\n",
@@ -157,7 +169,8 @@ def _raised(kind: str, message: str, text: str, **told: str | int) -> tuple[Case
 
 def test_what_pydantic_refuses_of_the_parameters_is_named() -> None:
     words = (
-        "1 validation error for P\nbeta\n  Input should be a valid number [type=float_parsing, i"
+        "1 validation error for P\nbeta\n  Input should be a valid number [type=float_parsing,"
+        " input_value='abc', input_type=str]"
     )
     case, raised = _raised("ValidationError", words, "P(**params)")
     case.task = TaskInfo(None, '{"beta": "abc", "days": 3}', 0)
@@ -168,8 +181,9 @@ def test_what_pydantic_refuses_of_the_parameters_is_named() -> None:
     )
     command = "modelops-runner exec /b --param days=3 --param beta=..."
     assert finding.hints[0].command == command
-    case.task = TaskInfo(None, '{"rate": "abc"}', 0)  # another object's field
-    assert missing_parameter(case, Phase.EXECUTE, raised) is None
+    for given in ('{"rate": "abc"}', '{"beta": "low"}'):  # another object's field
+        case.task = TaskInfo(None, given, 0)
+        assert missing_parameter(case, Phase.EXECUTE, raised) is None
 
 
 ADVICE = {
@@ -184,9 +198,35 @@ ADVICE = {
 
 @pytest.mark.parametrize("message", ADVICE)
 def test_words_have_an_advice(message: str) -> None:
-    case, raised = _raised("ValueError", message, "a[i + 1, j] = b")
+    case, raised = _raised("ValueError", message, "ax.plot(a[i + 1, j])")
     hint = common_advice(case, raised, raised.traceback[0])
     assert hint is not None and ADVICE[message] in hint.title
+
+
+OTHERWISE = {
+    "a method sets it": "class Model:\n    def __init__(self, rate):\n        pass\n"
+    "    def start(self):\n        self.rate = 0.1\n"
+    "def wire(e, p, s):\n    return {'a': str(Model(1).rate).encode()}\n",
+    "a class above sets it": "class Base:\n    def __init__(self, rate):\n"
+    "        self.rate = rate / 365\nclass Model(Base):\n    def __init__(self, rate):\n"
+    "        pass\ndef wire(e, p, s):\n    return {'a': str(Model(1).rate).encode()}\n",
+    "it changes": "class Model:\n    def __init__(self, rate):\n        rate *= 2\n"
+    "def wire(e, p, s):\n    return {'a': str(Model(1).rate).encode()}\n",
+    "a table of texts": "import csv, io\n"
+    "def wire(e, p, s):\n    rows = csv.DictReader(io.StringIO('a,b'))\n    rows['a']\n",
+    "labels with decimals": "class Index(list):\n    def get_loc(self, key):\n"
+    "        raise KeyError(key)\nclass Series:\n    index = Index([0.0, 0.5, 1.0])\n"
+    "    def __getitem__(self, key):\n        return self.index.get_loc(key)\n"
+    "def wire(e, p, s):\n    cases = Series()\n    cases[2]\n",
+}
+
+
+@pytest.mark.parametrize("slip", OTHERWISE)
+def test_what_may_mean_something_else_is_not_edited(slip: str, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(OTHERWISE[slip])
+    with Runner(cache=cache) as runner:
+        assert failure(runner, tmp_path).hints[0].edit is None
 
 
 def test_an_array_of_whole_numbers_becomes_one_of_floats_where_it_is_made() -> None:

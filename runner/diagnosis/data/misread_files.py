@@ -128,7 +128,9 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
 
 def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
     there = [file for file in case.bundle_files if file.endswith(f"/{PurePath(name).name}")]
-    if len(there) != 1:
+    if there[1:]:
+        return Hint(f"connect to one of those that the bundle has: {', '.join(there[:5])}")
+    if not there:
         return Hint(f"put {name} into the bundle; or have the code make its tables")
     text = (frame and frame.text) or ""
     edit = None
