@@ -37,6 +37,8 @@ def wheel(
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
     metadata += [f"Requires-Python: {python}"] if python else []
     metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
+    extras = re.findall(r"extra == '([\w-]+)'", "\n".join(requires))
+    metadata += [f"Provides-Extra: {extra}" for extra in dict.fromkeys(extras)]
     content = {
         **(files if files is not None else {f"{name}.py": ""}),
         f"{info}/METADATA": "\n".join(metadata) + "\n",

@@ -1,9 +1,10 @@
 """Scenarios of data files that are not what, or not where, the bundle's code expects."""
 
 import pickle
+import sqlite3
 
 from failures.index import index, wheel
-from failures.scenario import Scenario
+from failures.scenario import Place, Scenario
 from failures.scenarios_bundle import project
 from failures.scenarios_deaths import task
 from runner.diagnosis.report.codes import Code
@@ -55,6 +56,15 @@ def _installed(reads: str, data: str) -> dict[str, str | bytes]:
 
 
 _backend = index(wheel("setuptools", "80.0", files={"setuptools/build_meta.py": _SETUPTOOLS}))
+
+
+def _database(place: Place) -> None:
+    """The bundle has a database, in a folder."""
+    (place.bundle / "data").mkdir()
+    with sqlite3.connect(place.bundle / "data" / "epi.db") as database:
+        database.execute("CREATE TABLE cases (day, number)")
+    database.close()
+
 
 DATA = (
     Scenario(
@@ -116,6 +126,17 @@ DATA = (
         "a parameter has another name than the one that the task reads",
         task('return {"v": str(params["gamma"]).encode()}'),
         args=("--param", "beta=0.3", "--param", "gama=0.1"),
+    ),
+    Scenario(
+        "task-raised-database-elsewhere",
+        Code.TASK_RAISED,
+        "a database of the bundle is in another folder, and SQLite makes an empty one",
+        task(
+            "database = sqlite3.connect('epi.db')\n"
+            "return {'x': str(database.execute('SELECT * FROM cases').fetchall()).encode()}",
+            "import sqlite3",
+        ),
+        prepare=(_database,),
     ),
     Scenario(
         "task-raised-cut-off",

@@ -3,7 +3,17 @@
 import json
 import signal
 
-from failures.scenario import WAIT_AT_WORK, WIRE, Place, Prepare, Scenario, listen, signal_runner
+from failures.index import index, wheel
+from failures.scenario import (
+    WAIT_AT_WORK,
+    WIRE,
+    Place,
+    Prepare,
+    Scenario,
+    linux,
+    listen,
+    signal_runner,
+)
 from failures.scenarios_deaths import task
 from runner.diagnosis.report.codes import Code
 
@@ -39,6 +49,61 @@ def south():
         BOTH.wait()
         with NORTH:
             pass
+"""
+
+_STORE = """
+import threading
+
+class Store:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.cases = 0
+
+    def add(self, cases):
+        with self.lock:
+            self.cases += cases
+
+    def add_all(self, days):
+        with self.lock:
+            for cases in days:
+                self.add(cases)
+"""
+
+# As SciPy's solver does: what is no number gives it steps of no length.
+_SOLVER = """
+def solve_ivp(rates, span, state):
+    at = span[0]
+    while at < span[1]:
+        at += 1 if rates(at, state) else 0
+    return state
+"""
+_RATES = """
+from scipy.integrate import solve_ivp
+
+def rates(t, y):
+    infected, recovered = y
+    changes = [-0.1 * infected, 0.1 * infected]
+"""
+
+# As SimPy does: it goes on while anything is to happen.
+_EVENTS = """
+class Environment:
+    def process(self, generator):
+        self.generator = generator
+
+    def run(self, until=None):
+        for at in self.generator:
+            if until is not None and at >= until:
+                break
+"""
+_CLOCK = """
+import simpy
+
+def clock():
+    day = 0
+    while True:
+        yield day
+        day += 1
 """
 
 
@@ -181,6 +246,36 @@ TASKS = (
             _LOCKS,
         ),
         args=("--timeout", "1"),
+    ),
+    Scenario(
+        "child-hung-lock",
+        Code.CHILD_HUNG,
+        "a method that holds a lock calls another one that takes it again",
+        task("Store().add_all([1, 2])\nreturn {'x': b'1'}", _STORE),
+        args=("--timeout", "1"),
+        prepare=(linux,),
+    ),
+    Scenario(
+        "child-hung-no-return",
+        Code.CHILD_HUNG,
+        "SciPy solves rates that a function computes and does not return",
+        {
+            **task("solve_ivp(rates, (0, 9), [1.0, 0.0])\nreturn {'x': b'1'}", _RATES),
+            "requirements.txt": "scipy\n",
+        },
+        args=("--timeout", "1"),
+        prepare=(index(wheel("scipy", "1.16.0", files={"scipy/integrate.py": _SOLVER})),),
+    ),
+    Scenario(
+        "child-hung-no-until",
+        Code.CHILD_HUNG,
+        "SimPy runs a process that never ends, and no until= ends it",
+        {
+            **task("env = simpy.Environment()\nenv.process(clock())\nenv.run()", _CLOCK),
+            "requirements.txt": "simpy\n",
+        },
+        args=("--timeout", "1"),
+        prepare=(index(wheel("simpy", "4.1.1", files={"simpy/__init__.py": _EVENTS})),),
     ),
     Scenario(
         "child-hung-subprocess",

@@ -49,6 +49,21 @@ MISSING = (
         },
     ),
     Scenario(
+        "module-not-found-extra-misspelt",
+        Code.MODULE_NOT_FOUND,
+        "a dependency's extra is misspelt, which uv passes over",
+        {**wire("import epitables"), "requirements.txt": "epitables[exel]>=1\n"},
+        prepare=(
+            index(
+                wheel(
+                    *("epitables", "1.0", "epixl; extra == 'excel'"),
+                    files={"epitables.py": "import epixl\n"},
+                ),
+                wheel("epixl", "1.0"),
+            ),
+        ),
+    ),
+    Scenario(
         "module-not-found-group",
         Code.MODULE_NOT_FOUND,
         "it is declared in a dependency group, which is not installed",

@@ -57,6 +57,22 @@ def minimize(function, x0, method="BFGS"):
     return b""
 """
 
+_MODEL = """
+class Model:
+    def __init__(self, beta):
+        beta = beta
+
+    def step(self):
+        return self.beta * 2
+"""
+_PARAMS = """
+from dataclasses import dataclass
+
+@dataclass
+class Params:
+    beta: float = 0.3
+"""
+
 SLIPS = (
     Scenario(
         "task-raised-refused-text",
@@ -78,6 +94,18 @@ SLIPS = (
             "return {'x': str(step(0.5) + 1).encode()}",
             "def step(infected):\n    infected * (1 - infected)",
         ),
+    ),
+    Scenario(
+        "task-raised-kept-in-init",
+        Code.TASK_RAISED,
+        "__init__() gives a variable its value, and not the object",
+        task("return {'x': str(Model(0.3).step()).encode()}", _MODEL),
+    ),
+    Scenario(
+        "task-raised-key-of-object",
+        Code.TASK_RAISED,
+        "a dataclass is asked for a key, as a dict is",
+        task("p = Params()\nreturn {'x': str(p['beta']).encode()}", _PARAMS),
     ),
     Scenario(
         "task-raised-column",
