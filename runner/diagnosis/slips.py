@@ -242,8 +242,8 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _key_as_attribute(case, frame, exception)
     if own and isinstance(asked := exception.attributes.get("as_item"), str):
         name, _, key = asked.rpartition(".")
-        text = frame.text or ""
-        after = re.sub(rf"(?<![\w.]){re.escape(name)}\[(['\"]){key}\1\]", f"{name}.{key}", text)
+        written = rf"(?<![\w.]){re.escape(name)}\[(['\"]){re.escape(key)}\1\]"
+        after = re.sub(written, lambda _: asked, frame.text or "")
         title = printable(f"an object has attributes: write {name}.{key}")
         hint = Hint(title, edit=case.line_edit(frame, after))
         return "asks an object for a key, which has attributes", hint

@@ -129,7 +129,8 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
 def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
     there = [file for file in case.bundle_files if file.endswith(f"/{PurePath(name).name}")]
     if there[1:]:
-        return Hint(f"connect to one of those that the bundle has: {', '.join(there[:5])}")
+        listed = printable(", ".join(there[:5]))
+        return Hint(f"connect to one of those that the bundle has: {listed}")
     if not there:
         return Hint(f"put {name} into the bundle; or have the code make its tables")
     text = (frame and frame.text) or ""
