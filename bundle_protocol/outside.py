@@ -20,7 +20,7 @@ from bundle_protocol.linked_files import own_copy, writes
 from bundle_protocol.messages import MAX_READ_FILES
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
-from bundle_protocol.started_scripts import StartedScripts
+from bundle_protocol.started_scripts import DEVICES, StartedScripts
 from bundle_protocol.still_writing import StillWriting
 from bundle_protocol.turns import Turns
 from bundle_protocol.written_times import WrittenTimes
@@ -38,7 +38,7 @@ _READ_BY_NOBODY = frozenset("ax")
 _SYSTEM = "/dev/", "/etc/", "/proc/", "/sys/", "/usr/"
 _LOCKS = ".lock", ".lck", ".pid"
 _SOURCES = "urandom", "getrandom"
-_DEVICES = "/dev/urandom", "/dev/random", "/proc/sys/kernel/random/uuid"
+_DEVICES = *DEVICES, "/proc/sys/kernel/random/uuid"
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+PYTHON_DRAWS = (
+    r"(?:random|rand|randn|randint|randrange|integers|uniform|normal|normalvariate|standard_normal"
+    r"|multivariate_normal|gauss|choices?|sample|shuffle|permutation|poisson|exponential"
+    r"|expovariate|binomial|beta|betavariate|gamma|gammavariate|lognormal|lognormvariate)"
+)
 # Of the global generators, or of one without a seed.
 _PYTHON_DRAWS = (
-    r"(?<![\w.])(?:(?:np\.|numpy\.)?random\.(?:random|rand|randn|randint|randrange|uniform|normal"
-    r"|normalvariate|gauss|choices?|sample|shuffle|permutation|poisson|exponential|expovariate"
-    r"|binomial|beta|betavariate|gamma|lognormal)\(|(?:[\w.]+\.)?(?:default_rng|RandomState)\(\))"
+    rf"(?<![\w.])(?:(?:np\.|numpy\.)?random\.{PYTHON_DRAWS}\("
+    r"|(?:[\w.]+\.)?(?:default_rng|RandomState)\(\))"
 )
 _R_DRAWS = (
     r"(?:\bstats::|(?<![\w.:]))(?:r(?:unif|norm|binom|pois|exp|gamma|beta|geom|weibull|lnorm|nbinom|multinom)"
@@ -34,7 +38,7 @@ _LANGUAGES = (
 _MOST_CHARACTERS = 1 << 20
 _STARTING = {"system": None, "posix_spawn": 0, "posix_spawnp": 0, "_spawnvef": 1}
 """Where the program is among the arguments; the last one is what os.spawnv and its kin call."""
-_DEVICES = "/dev/urandom", "/dev/random"
+DEVICES = "/dev/urandom", "/dev/random"
 _OF_SHELL = frozenset(";|&<>()")
 
 
@@ -94,7 +98,7 @@ class StartedScripts:
         with standard_library():
             import re
         name = os.path.basename(words[0]) if words else ""
-        if any(word.endswith(_DEVICES) for word in words):  # head -c 4 /dev/urandom, dd if=...
+        if any(word.endswith(DEVICES) for word in words):  # head -c 4 /dev/urandom, dd if=...
             self._note(
                 f"{name}, which the task runs, reads the system's entropy: its numbers do not"
                 " follow from the task's seed. Draw them of that"

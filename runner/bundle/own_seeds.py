@@ -7,9 +7,10 @@ of a UUID, and where DuckDB draws it, or the system, asked in a way that nothing
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from runner.bundle.source import dotted
+from bundle_protocol.started_scripts import DEVICES
+from runner.bundle.source import dotted, names_given
 from runner.diagnosis.report.text import one_line, printable
 
 _SEEDING = (
@@ -19,7 +20,7 @@ _SEEDING = (
     *("srand", "srand48", "srandom"),
 )
 # JAX's; other modules have a function key() for something else.
-_KEY = "random.key"
+_KEY = r"random\.key"
 _ANOTHER = {
     r"(?:(?:time|libc|lib)\.)?": (
         *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"),
@@ -31,32 +32,32 @@ _ANOTHER = {
 """The functions that give something else each time, by what may stand before them. The system's
 entropy is not among them: that is noticed as it is drawn, by most ways."""
 
-_SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{re.escape(_KEY)}")
+_SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{_KEY}")
 _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
-_ANOTHERS = [f"{name}(" for each in _ANOTHER.values() for name in each]
 _WITHOUT_SEED = re.compile(r"\bseed\b|\bNone\b|\b__name__\b")
-_DEVICES = "/dev/urandom", "/dev/random"
 _OF_C = "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform"
 _UUID = re.compile(r"(?:uuid\.)?uuid[14]")
 _OF_UUID = "int", "fields", "time_low", "bytes", "bytes_le"
 """The attributes by which a UUID is a number, and no name."""
-_UUIDS = "uuid1(", "uuid4("
 # A table's sample(), and what seeds them, are no words of a query's own.
 _DUCKDB_DRAWS = re.compile(r"\b(?:random\(\s*\)|using\s+sample\b|tablesample\b)", re.IGNORECASE)
 _IS_SQL = re.compile(r"^\s*(?:select|create|insert|update|with|from)\b", re.IGNORECASE)
 _DUCKDB_SEEDS = re.compile(r"\bsetseed\(|\brepeatable\s*\(", re.IGNORECASE)
 _MOST_CHARACTERS = 80
 
-
-def may_seed(text: str) -> bool:
-    """Tell whether source has the words of what :func:`own_seeds` finds."""
-    words = (*_SEEDING, _KEY)
-    return any(word in text for word in words) and any(call in text for call in _ANOTHERS)
+SEED_WORDS = (
+    re.compile(rf"{'|'.join(_SEEDING)}|{_KEY}"),
+    re.compile(rf"(?:{'|'.join(name for each in _ANOTHER.values() for name in each)})\("),
+)
+"""The words of source in which :func:`own_seeds` may find something; of the others likewise."""
+SYSTEM_WORDS = (re.compile(r"os\.open\(|ctypes"),)
+UUID_WORDS = (re.compile(r"uuid[14]\("),)
+QUERY_WORDS = re.compile("duckdb"), _DUCKDB_DRAWS
 
 
 def own_seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The calls that seed with what is another each time, each with its line."""
-    names = _names_of_another(tree)
+    names = names_given(tree, _is_another) | _returning_another(tree)
     # Where no seed is given, or the file is a script.
     others = {
         inner
@@ -70,17 +71,38 @@ def own_seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call) and _SEEDED.fullmatch(dotted(node.func)):
             values = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(_is_another(value, names) for value in values):
-                call = printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
                 yield (
                     node.lineno,
-                    f"seeds random numbers with what is another each time ({call}): results do not"
-                    " follow from the task's seed. Seed them with that",
+                    f"seeds random numbers with what is another each time ({_shown(node)}): results"
+                    " do not follow from the task's seed. Seed them with that",
                 )
 
 
-def may_ask_the_system(text: str) -> bool:
-    """Tell whether source has the words of what :func:`system_draws` finds."""
-    return "os.open(" in text or ("ctypes" in text and any(name in text for name in _OF_C))
+def _returning_another(tree: ast.Module) -> set[str]:
+    """The functions that return something else each time."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    returned = {
+        node.name: [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+        for node in functions
+    }
+    return {
+        name
+        for name, values in returned.items()
+        if values and all(value is not None and _is_another(value) for value in values)
+    }
+
+
+def _is_another(value: ast.AST, names: Collection[str] = ()) -> bool:
+    """Tell whether a value is another each time, and not only where there is no seed."""
+    if isinstance(value, ast.BoolOp | ast.IfExp | ast.Lambda):
+        return False
+    if isinstance(value, ast.Name | ast.Attribute) and dotted(value) in names:
+        return True
+    if isinstance(value, ast.Call):
+        called = dotted(value.func)
+        if called in names or _IS_ANOTHER.fullmatch(called):
+            return True
+    return any(_is_another(child, names) for child in ast.iter_child_nodes(value))
 
 
 def system_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -90,40 +112,19 @@ def system_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
             continue
         module, _, name = dotted(node.func).rpartition(".")
         opened = {one.value for one in node.args[:1] if isinstance(one, ast.Constant)}
-        is_device = module == "os" and name == "open" and not opened.isdisjoint(_DEVICES)
+        is_device = module == "os" and name == "open" and not opened.isdisjoint(DEVICES)
         is_c = isinstance(node.func, ast.Attribute) and module != "os" and name in _OF_C
         if is_device or is_c:
-            call = printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
             yield (
                 node.lineno,
-                f"draws from the system's entropy ({call}): its numbers do not follow from the"
-                " task's seed. Draw them of that",
+                f"draws from the system's entropy ({_shown(node)}): its numbers do not follow from"
+                " the task's seed. Draw them of that",
             )
-
-
-def may_number_uuids(text: str) -> bool:
-    """Tell whether source has the words of what :func:`numbers_of_uuids` finds."""
-    return any(word in text for word in _UUIDS)
 
 
 def numbers_of_uuids(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The places that make a number of a random UUID, each with its line."""
-    for line, number in _numbers_of_uuids(tree):
-        yield (
-            line,
-            f"takes a number of a UUID ({number}), which is another one each time: what depends on"
-            " it does not follow from the task's seed. Draw it of that",
-        )
-
-
-def _numbers_of_uuids(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The places that make a number of a random UUID, each with its line."""
-    uuids = {
-        dotted(target)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and _is_uuid(node.value)
-        for target in node.targets
-    }
+    uuids = names_given(tree, _is_uuid)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             source = node.value
@@ -134,21 +135,21 @@ def _numbers_of_uuids(tree: ast.Module) -> Iterator[tuple[int, str]]:
         else:
             continue
         if is_number:
-            yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+            yield (
+                node.lineno,
+                f"takes a number of a UUID ({_shown(node)}), which is another one each time: what"
+                " depends on it does not follow from the task's seed. Draw it of that",
+            )
 
 
 def _is_uuid(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and _UUID.fullmatch(dotted(node.func)) is not None
 
 
-def may_query(text: str) -> bool:
-    """Tell whether source has the words of what :func:`drawing_queries` finds."""
-    draws = "duckdb" in text and _DUCKDB_DRAWS.search(text) is not None
-    return draws and not _DUCKDB_SEEDS.search(text)
-
-
 def drawing_queries(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The lines of texts that have DuckDB draw."""
+    """The lines of texts that have DuckDB draw, where nothing seeds it."""
+    if _DUCKDB_SEEDS.search(ast.unparse(tree)):
+        return
     for node in ast.walk(tree):
         text = getattr(node, "value", None)
         if not isinstance(node, ast.Constant) or not isinstance(text, str):
@@ -161,32 +162,5 @@ def drawing_queries(tree: ast.Module) -> Iterator[tuple[int, str]]:
             )
 
 
-def _names_of_another(tree: ast.AST) -> set[str]:
-    """The names that have nothing else wherever they are given a value, or that return it."""
-    another, others = set[str](), set[str]()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            others.add(node.arg)
-        elif isinstance(node, ast.FunctionDef):
-            returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
-            every = all(one is not None and _is_another(one, set()) for one in returned)
-            (another if returned and every else others).add(node.name)
-        elif isinstance(node, ast.Assign) and _is_another(node.value, set()):
-            another |= set(map(dotted, node.targets))
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            others |= {dotted(one) for top in targets for one in ast.walk(top)}
-    return another - others - {""}
-
-
-def _is_another(value: ast.AST, names: set[str]) -> bool:
-    """Tell whether a value is another each time, and not only where there is no seed."""
-    if isinstance(value, ast.BoolOp | ast.IfExp | ast.Lambda):
-        return False
-    if isinstance(value, ast.Name | ast.Attribute) and dotted(value) in names:
-        return True
-    if isinstance(value, ast.Call):
-        called = dotted(value.func)
-        if called in names or _IS_ANOTHER.fullmatch(called):
-            return True
-    return any(_is_another(child, names) for child in ast.iter_child_nodes(value))
+def _shown(node: ast.AST) -> str:
+    return printable(one_line(ast.unparse(node), _MOST_CHARACTERS))

@@ -6,10 +6,13 @@ Which of them gets which of its numbers is a matter of their turns, and another 
 import ast
 import re
 from collections.abc import Iterator
+from functools import partial
 
-from runner.bundle.source import dotted
+from bundle_protocol.started_scripts import PYTHON_DRAWS
+from runner.bundle.source import dotted, names_given
 
-_WORDS = "ThreadPool", "Thread(", "Parallel(", "n_jobs"
+SHARING_WORDS = (re.compile(r"ThreadPool|Thread\(|Parallel\(|n_jobs"),)
+"""The words of source in which :func:`shared_draws` may find something."""
 
 _POOL = re.compile(r"(?:.*\.)?ThreadPool(?:Executor)?")
 _JOBLIB = re.compile(r"(?:joblib\.)?Parallel")
@@ -19,25 +22,16 @@ _OF_ALL = ("map", "starmap", "imap", "imap_unordered", "map_async", "starmap_asy
 _OF_ONE = ("submit", "apply_async")
 _WAITING = ("join", "result", "get", "wait")
 _LOOPS = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp, ast.SetComp)
-_DRAWING = (
-    r"(?:random|rand|randn|randint|randrange|integers|uniform|normal|standard_normal|gauss|choices?"
-    r"|normalvariate|sample|shuffle|permutation|poisson|exponential|expovariate|binomial|beta"
-    r"|betavariate|gamma|gammavariate|lognormal|lognormvariate|multivariate_normal)"
-)
-_GLOBAL = re.compile(rf"(?:(?:np|numpy)\.)?random\.{_DRAWING}")
-_METHOD = re.compile(rf"(\w+)\.{_DRAWING}")
+_GLOBAL = re.compile(rf"(?:(?:np|numpy)\.)?random\.{PYTHON_DRAWS}")
+_METHOD = re.compile(rf"([\w.]+)\.{PYTHON_DRAWS}")
 _MAKES = re.compile(r"(?:.*\.)?(?:default_rng|RandomState|Random|Generator)")
-
-
-def may_share_draws(text: str) -> bool:
-    """Tell whether source has the words of what :func:`shared_draws` finds."""
-    return any(word in text for word in _WORDS)
 
 
 def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The calls that draw so, each with its line."""
     functions = {one.name: one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
-    generators = _names_of(tree, _MAKES)
+    is_generator = partial(_is_made, _MAKES)
+    generators = names_given(tree, is_generator)
     arguments = {one.arg for one in ast.walk(tree) if isinstance(one, ast.arg)}
     todo: list[tuple[ast.AST, set[str]]] = [
         (functions[one.id] if isinstance(one, ast.Name) else one, set())
@@ -50,7 +44,8 @@ def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if function in seen:
             continue
         seen.add(function)
-        own |= _names_of(function, _MAKES)  # Each call makes its own, for those that it calls too.
+        # Each call makes its own, for those that it calls too.
+        own |= names_given(function, is_generator)
         for node in _calls(function):
             called = dotted(node.func)
             method = _METHOD.fullmatch(called)
@@ -91,14 +86,16 @@ def _shared_samplers(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _run_by_threads(tree: ast.Module) -> Iterator[ast.expr]:
     """The functions that several threads run at the same time."""
-    pools, parallels = _names_of(tree, _POOL), _names_of(tree, _JOBLIB)
+    is_pool, is_parallel = partial(_is_made, _POOL), partial(_is_made, _JOBLIB)
+    pools, parallels = names_given(tree, is_pool), names_given(tree, is_parallel)
     for node in _calls(tree):
-        if dotted(node.func) in parallels or _is_made(node.func, _JOBLIB):
-            delayed = (one for top in node.args for one in _calls(top))
-            yield from (each for one in delayed if _is_delayed(one) for each in one.args[:1])
+        if dotted(node.func) in parallels or is_parallel(node.func):
+            for one in (one for top in node.args for one in _calls(top)):
+                if dotted(one.func).rpartition(".")[2] == "delayed":
+                    yield from one.args[:1]
         if isinstance(node.func, ast.Attribute) and node.func.attr in _OF_ALL:
             of = node.func.value
-            if dotted(of) in pools or _is_made(of, _POOL):
+            if dotted(of) in pools or is_pool(of):
                 yield from node.args[:1]
     for loop in ast.walk(tree):
         calls = list(_calls(loop)) if isinstance(loop, _LOOPS) else []
@@ -112,26 +109,7 @@ def _run_by_threads(tree: ast.Module) -> Iterator[ast.expr]:
                 yield from (one.value for one in node.keywords if one.arg == "target")
 
 
-def _names_of(tree: ast.AST, maker: re.Pattern[str]) -> set[str]:
-    """The names that are given what a function makes, and nothing else."""
-    made, others = set[str](), set[str]()
-    for node in ast.walk(tree):
-        target, value = getattr(node, "target", None), getattr(node, "value", None)
-        if isinstance(node, ast.Assign):
-            target = node.targets[0]
-        elif isinstance(node, ast.withitem):
-            target, value = node.optional_vars, node.context_expr
-        elif isinstance(node, ast.arg):
-            others.add(node.arg)
-        names = made if isinstance(value, ast.expr) and _is_made(value, maker) else others
-        if isinstance(target, ast.Name):
-            names.add(target.id)
-        elif isinstance(target, ast.Tuple | ast.List):
-            others |= {one.id for one in target.elts if isinstance(one, ast.Name)}
-    return made - others
-
-
-def _is_made(value: ast.expr, maker: re.Pattern[str]) -> bool:
+def _is_made(maker: re.Pattern[str], value: ast.expr) -> bool:
     """Tell whether it is what a function makes, and no pool of one thread."""
     if not isinstance(value, ast.Call) or not maker.fullmatch(dotted(value.func)):
         return False
@@ -147,11 +125,6 @@ def _is_made(value: ast.expr, maker: re.Pattern[str]) -> bool:
 
 def _is_one(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value == 1
-
-
-def _is_delayed(call: ast.Call) -> bool:
-    """Tell whether it is joblib's word for a call that is made later."""
-    return dotted(call.func).rpartition(".")[2] == "delayed"
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:

@@ -2,6 +2,7 @@
 
 import ast
 import warnings
+from collections.abc import Callable
 from importlib.util import decode_source
 from pathlib import Path
 
@@ -49,3 +50,23 @@ def dotted(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def names_given(tree: ast.AST, is_such: Callable[[ast.expr], bool]) -> set[str]:
+    """The names, with dots too, that are given values of a kind and nothing else."""
+    such = set[str]()
+    others = {"", *(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.withitem):
+            value: ast.AST | None = node.context_expr
+            targets = [node.optional_vars]
+        else:
+            value = getattr(node, "value", None)
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+        names = such if isinstance(value, ast.expr) and is_such(value) else others
+        for target in filter(None, targets):
+            if isinstance(target, ast.Tuple | ast.List):
+                others |= set(map(dotted, target.elts))
+            else:
+                names.add(dotted(target))
+    return such - others

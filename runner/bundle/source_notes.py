@@ -6,20 +6,19 @@ from pathlib import Path
 from runner.bundle import own_seeds
 from runner.bundle.excluded_code import imported_files
 from runner.bundle.repeated_keys import may_repeat_keys, repeated_keys
-from runner.bundle.shared_draws import may_share_draws, shared_draws
+from runner.bundle.shared_draws import SHARING_WORDS, shared_draws
 from runner.bundle.source import parsed, read_code
 from runner.diagnosis.report.text import printable
 
-# To parse takes a hundred times as long as to look for the words.
 _FINDERS = (
-    (own_seeds.may_seed, own_seeds.own_seeds),
-    (own_seeds.may_ask_the_system, own_seeds.system_draws),
-    (may_share_draws, shared_draws),
-    (own_seeds.may_number_uuids, own_seeds.numbers_of_uuids),
-    (own_seeds.may_query, own_seeds.drawing_queries),
-    (may_repeat_keys, repeated_keys),
+    (own_seeds.SEED_WORDS, own_seeds.own_seeds),
+    (own_seeds.SYSTEM_WORDS, own_seeds.system_draws),
+    (SHARING_WORDS, shared_draws),
+    (own_seeds.UUID_WORDS, own_seeds.numbers_of_uuids),
+    (own_seeds.QUERY_WORDS, own_seeds.drawing_queries),
 )
-"""Each with what tells by a text whether it may find anything."""
+"""Each with the words that source has in which it may find something: to parse takes a hundred
+times as long as to look for these."""
 _SHOWN = 3
 _MOST_FILES = 1000
 
@@ -42,7 +41,8 @@ def source_notes(folder: Path, functions: Iterable[str], files: Iterable[str]) -
 def _places(file: Path) -> dict[int, str]:
     """Each such line, with the rest of its note."""
     text = read_code(file) or ""
-    finders = [find for may_find, find in _FINDERS if may_find(text)]
+    finders = [find for words, find in _FINDERS if all(one.search(text) for one in words)]
+    finders += [repeated_keys] if may_repeat_keys(text) else []
     found: dict[int, str] = {}
     if not finders or (source := parsed(text)) is None:
         return found
