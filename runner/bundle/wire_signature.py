@@ -2,11 +2,11 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
 
 from msgspec import Struct
 
 from bundle_protocol.messages import ErrorCode
+from bundle_protocol.returning_lines import of_function
 from bundle_protocol.wire_functions import (
     IS_A_GENERATOR,
     IS_ASYNCHRONOUS,
@@ -24,7 +24,6 @@ from runner.events import Phase
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _BIND_ANYTHING = ("exec", "globals", "setattr", "vars")
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 class Defined(Struct, frozen=True):
@@ -78,8 +77,7 @@ def _defined(tree: ast.Module, name: str) -> _Definition | None:
     if len(named) != 1 or named[0] not in tree.body:
         return None
     only = named[0]
-    plain = isinstance(only, _Definition) and not only.decorator_list
-    return only if plain and isinstance(only, _Definition) else None
+    return only if isinstance(only, _Definition) and not only.decorator_list else None
 
 
 def _may_bind(node: ast.AST, name: str) -> bool:
@@ -97,21 +95,11 @@ def _may_bind(node: ast.AST, name: str) -> bool:
 
 def _problem(definition: _Definition) -> str | None:
     """The child's words about a function, once it has imported it; ``None`` where it has none."""
-    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own_nodes(definition)):
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in of_function(definition)):
         return IS_A_GENERATOR
     if isinstance(definition, ast.AsyncFunctionDef):
         return IS_ASYNCHRONOUS
     return signature_problem(_signature(definition))
-
-
-def _own_nodes(definition: _Definition) -> Iterator[ast.AST]:
-    """The nodes in a function, but for those in the functions that it defines."""
-    left: list[ast.AST] = [*definition.body]
-    while left:
-        node = left.pop()
-        yield node
-        if not isinstance(node, _SCOPES):
-            left += ast.iter_child_nodes(node)
 
 
 class _Written:
