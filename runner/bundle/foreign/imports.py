@@ -34,8 +34,7 @@ def python_files(folder: Path, file: str | None = None) -> Foreign | None:
         for, as it may be a stranger's package of the name of a file that is gone.
     """
     if file is not None:
-        own = own_modules(folder, file) | compiled_modules(folder)
-        dependencies, notes = required_by(imports_from(folder, file), own)
+        dependencies, notes = required_by(imports_from(folder, file), own_modules(folder, file))
         return Foreign(file=file, kind="Python files", dependencies=dependencies, notes=notes)
     files = model_files(folder)
     below = files_below(folder)
@@ -44,7 +43,7 @@ def python_files(folder: Path, file: str | None = None) -> Foreign | None:
     imported = _imported(folder / name for name in files)
     others = _imported(folder / name for name in islice(below, _MOST_FILES)) - imported
     known = set(filter(is_known_module, others))
-    own = own_modules(folder) | compiled_modules(folder)
+    own = own_modules(folder)
     dependencies, notes = required_by(imported | known, own)
     notes += tuple(
         f"import {module}: only files in folders below do so; add it where the model needs it"
@@ -163,12 +162,13 @@ def others_of(imported: Collection[str], own: Collection[str]) -> list[str]:
 def own_modules(folder: Path, file: str = "") -> set[str]:
     """The modules that a folder itself has, wherever it has them: a script may set its own path.
 
-    A file or folder that only happens to be called as a package of many users is none of them.
+    A file or folder that only happens to be called as a package of many users is none of them;
+    what sources in another language are compiled to is one.
 
     :param file: a path in it, beside which modules lie.
     """
     roots = set(map(PurePosixPath, (*ROOTS, _root(file))))
-    found = set()
+    found = compiled_modules(folder)
     for entry in map(PurePosixPath, all_entries(folder)):
         if entry.suffix not in (".py", ".pyx", ".so", ".pyd"):
             continue

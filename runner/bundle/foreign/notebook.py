@@ -9,7 +9,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from runner.bundle.files import files_like, read_text
-from runner.bundle.foreign.compiled import compiled_modules
 from runner.bundle.foreign.imports import (
     files_below,
     imports_from,
@@ -67,8 +66,7 @@ def notebook(folder: Path, file: str, text: str) -> Foreign | None:
     imported = set[str]().union(*map(_imports, sources))
     known = {canonicalize_name(Requirement(text).name) for text in installed}
     reached = imports_from(folder, file, imported)
-    written = set(_WRITES.findall("\n".join(sources)))
-    own = own_modules(folder, file) | compiled_modules(folder) | written
+    own = own_modules(folder, file) | set(_WRITES.findall("\n".join(sources)))
     others, notes = required_by(reached, own, known)
     return Foreign(file=file, kind="a notebook", dependencies=(*installed, *others), notes=notes)
 
