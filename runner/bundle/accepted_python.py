@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
+from runner.bundle.folder import exec_command
 from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.python_requirement import PythonRequirement
@@ -134,12 +135,12 @@ _ANY = ">=3.11"
 def _meant(line: str) -> str:
     """The specifier that a line may mean which has none: ``^3.10``, ``3.10``, ``>=3.9 <3.13``."""
     written = re.sub(r"\s#.*$", "", line.partition("=")[2]).strip(" \t[]\"'")
-    clauses = [f"{operator}{version}" for operator, version in _CLAUSE.findall(written)]
-    if clauses and re.fullmatch(r"(?:[Pp]ython|and|&|,|\s)*", _CLAUSE.sub("", written)):
-        specifier = ",".join(clauses)
-        return specifier if is_satisfiable(SpecifierSet(specifier)) else _ANY
+    specifier = ",".join(f"{operator}{version}" for operator, version in _CLAUSE.findall(written))
+    if not re.fullmatch(r"(?:[Pp]ython|and|&|,|\s)*", _CLAUSE.sub("", written)):
+        specifier = ""
     if between := re.fullmatch(r"3\.(\d{1,2})\s*(?:-|\u2013|to)\s*3\.(\d{1,2})", written):
         specifier = f">=3.{between[1]},<3.{int(between[2]) + 1}"
+    if specifier:
         return specifier if is_satisfiable(SpecifierSet(specifier)) else _ANY
     version = re.fullmatch(
         r"([\^=~]?)\s*(3\.\d{1,2})(?:\.\d+)*\s*(?:\+|(?:or|and) (?:later|newer|above|higher|up))?",
@@ -208,7 +209,7 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
         )
     number = re.search(r"\d+(?:\.\d+)*", error.other)
     version = number.group() if number else "3.12"
-    command = f"modelops-runner exec {shlex.quote(str(folder))} --python {shlex.quote(error.other)}"
+    command = f"{exec_command(folder)} --python {shlex.quote(error.other)}"
     return invalid(
         f"{error} asks for another Python than CPython, which a bundle cannot",
         "A bundle says which versions it accepts. Which Python of such a version it is, CPython or"

@@ -13,8 +13,9 @@ from msgspec import Struct
 from runner.bundle.digest_index import DigestIndex
 from runner.bundle.exclude import Exclude, exclude_of
 from runner.bundle.failures import invalid, unreadable
+from runner.bundle.files import has_file, read_text
 from runner.diagnosis.pyproject_edits import PyprojectText
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Edit, Hint
 
 # Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
 # earlier build. `build` and `dist` are content: both are also good names for a package.
@@ -194,21 +195,14 @@ class _Walk(Struct, frozen=True):
                 "A bundle holds files, folders and links; a socket, pipe or device cannot be sent"
                 " to a worker.",
                 Hint(f"take {name} out of the bundle"),
-                Hint(
-                    "or exclude it",
-                    edit=PyprojectText.of(_pyproject(self.root)).with_item(
-                        "tool.modelops", "exclude", name
-                    ),
-                ),
+                Hint("or exclude it", edit=_excluding(self.root, name)),
             )
 
 
-def _pyproject(folder: Path) -> str:
-    """The text of its pyproject.toml, which was read before; empty where there is none."""
-    try:
-        return (folder / "pyproject.toml").read_text("utf-8")
-    except FileNotFoundError:
-        return ""
+def _excluding(folder: Path, name: str) -> Edit | None:
+    there = "pyproject.toml"
+    text = read_text(folder, there) if has_file(folder, there) else ""
+    return PyprojectText.of(text).with_item("tool.modelops", "exclude", name)
 
 
 def _content(name: str, path: str, index: DigestIndex | None) -> tuple[int, bytes, bool]:

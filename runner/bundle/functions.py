@@ -5,6 +5,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from runner.bundle.folder import exec_command
 from runner.bundle.model import Bundle
 from runner.bundle.pyproject import Pyproject
 from runner.bundle.wire_source import ENTRY_POINTS_TABLE
@@ -55,8 +56,7 @@ def _ambiguous(bundle: Bundle) -> Exception:
         "A task that names no function is run by the wire function, and a bundle has one.",
         by_hand(
             "ask for the one that is meant",
-            f"modelops-runner exec {shlex.quote(str(bundle.path))}"
-            f" --function {shlex.quote(bundle.claims[0])}",
+            f"{exec_command(bundle.path)} --function {shlex.quote(bundle.claims[0])}",
         ),
         Hint(
             "or keep one entry point, and name the others in"
@@ -80,8 +80,7 @@ def _not_there(bundle: Bundle, name: str) -> Exception:
         ' points of the group "modelops.wire".',
         Hint(
             f"ask for {near[0]}",
-            command=f"modelops-runner exec {shlex.quote(str(bundle.path))}"
-            f" --function {shlex.quote(near[0])}",
+            command=f"{exec_command(bundle.path)} --function {shlex.quote(near[0])}",
         )
         if near
         else Hint(

@@ -71,9 +71,8 @@ def check_nothing_is_outside(
 
 
 def _check_sources(folder: Path, pyproject: Pyproject) -> None:
-    sources = pyproject.table("tool.uv").get("sources", {})
-    for name, source in sources.items() if isinstance(sources, dict) else ():
-        for one in source if isinstance(source, list) else [source]:
+    for name, source in pyproject.table("tool.uv.sources").items():
+        for one in _list(source):
             path = one.get("path") if isinstance(one, dict) else None
             if isinstance(path, str):
                 _check_source(folder, path, pyproject.at("tool.uv.sources", name), name)
@@ -95,8 +94,7 @@ def _places(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _strings(value: object) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [one for one in values if isinstance(one, str)]
+    return [one for one in _list(value) if isinstance(one, str)]
 
 
 def _check_requirements(folder: Path, name: str, seen: set[str]) -> None:
@@ -186,7 +184,7 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
         if name is None:
             hints = [Hint(f"move {shown} into the bundle")]
         if is_folder:
-            hints.append(_build_wheel(folder, str(target)))
+            hints.append(_build_wheel(folder, target, " in place of the folder"))
         comma = "," if name else ""
         raise invalid(f"{at}: {what}{comma} outside of the bundle", _WHY, *hints)
     if absolute and target is not None and target != folder:
@@ -202,11 +200,11 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
         )
 
 
-def _build_wheel(folder: Path, source: str) -> Hint:
+def _build_wheel(folder: Path, source: Path | None, how: str) -> Hint:
     wheels = shlex.quote(str(folder / "wheels"))
     return by_hand(
-        "or build a wheel of it into the bundle, and name that file in place of the folder",
-        f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
+        f"or build a wheel of it into the bundle, and name that file{how}",
+        f"uv build --wheel {shlex.quote(str(source))} --out-dir {wheels}",
     )
 
 
@@ -249,8 +247,7 @@ def _check_workspace(
     if "workspace" in uv:
         return ()  # It is a root itself: its members are in it.
     workspace = _workspace_around(folder)
-    own = uv.get("sources", {})
-    own = own if isinstance(own, dict) else {}
+    own = pyproject.table("tool.uv.sources")
     for name, source in own.items():
         if any(isinstance(one, dict) and one.get("workspace") is True for one in _list(source)):
             raise _from_workspace(folder, name, pyproject.at("tool.uv.sources", name), workspace)
@@ -283,16 +280,9 @@ def _from_workspace(folder: Path, name: str, at: str, workspace: _Workspace | No
         where = "a uv workspace, and no folder above the bundle is the root of one"
     else:
         where = f"the workspace {workspace.root}, outside of the bundle"
-        member = workspace.members.get(canonicalize_name(name))
-        if member is not None:
-            wheels = shlex.quote(str(folder / "wheels"))
-            hints.append(
-                Hint(
-                    "or build a wheel of it into the bundle, and name that file:"
-                    f' {name} = {{ path = "wheels/..." }} in [tool.uv.sources]',
-                    command=f"uv build --wheel {shlex.quote(str(member))} --out-dir {wheels}",
-                )
-            )
+        if (member := workspace.members.get(canonicalize_name(name))) is not None:
+            how = f': {name} = {{ path = "wheels/..." }} in [tool.uv.sources]'
+            hints.append(_build_wheel(folder, member, how))
     return invalid(
         f"{at}: {name} comes from {where}",
         "A bundle is sent to workers as a folder: its siblings are not there.",
@@ -318,10 +308,10 @@ def _workspace_around(folder: Path) -> _Workspace | None:
 
 def _matching(root: Path, patterns: object) -> set[Path]:
     """The folders below a workspace's root that its patterns name."""
-    texts = [one for one in _list(patterns) if isinstance(one, str) and "\0" not in one]
     return {
         found
-        for text in texts
+        for text in _strings(patterns)
+        if "\0" not in text
         for one in glob.glob(text, root_dir=root, recursive=True)  # noqa: PTH207 - takes any pattern
         if (found := (root / one).resolve()).is_dir()
     }
