@@ -48,7 +48,8 @@ def describe_exception(error: BaseException) -> dict[str, object]:
     try:
         return _describe_chain(error, told=set())
     except BaseException as failure:  # noqa: BLE001  # Its class may have overridden anything.
-        return _plain(error, f"<its description raised {_name(type(failure))}>")
+        kind, told = type(error), f"<its description raised {_name(type(failure))}>"
+        return plain_exception(_name(kind), _module(kind), told)
 
 
 def raised_error(code: ErrorCode, error: BaseException) -> RequestError:
@@ -135,7 +136,7 @@ def _describe(error: BaseException, told: set[int]) -> dict[str, object]:
         if id(member) not in told and len(told) < _MAX_EXCEPTIONS
     ]
     return {
-        **_plain(error, safe_str(error)),
+        **plain_exception(_name(type(error)), _module(type(error)), safe_str(error)),
         "notes": _notes(error),
         "traceback": traceback,
         "frames_omitted": omitted,
@@ -144,10 +145,11 @@ def _describe(error: BaseException, told: set[int]) -> dict[str, object]:
     }
 
 
-def _plain(error: BaseException, message: str) -> dict[str, object]:
+def plain_exception(kind: str, module: str | None, message: str) -> dict[str, object]:
+    """An exception of which no more is known; all that a description has."""
     return {
-        "type": clip(_name(type(error)), _MAX_TEXT),
-        "module": _module(type(error)),
+        "type": clip(kind, _MAX_TEXT),
+        "module": module,
         "message": clip(message, _MAX_MESSAGE),
         "notes": [],
         "traceback": [],
@@ -330,9 +332,12 @@ def _hiding(error: BaseException) -> dict[str, str]:
 
 def _there_instead(error: BaseException) -> dict[str, object]:
     """Tell what there is in place of a key or a name that is missing, or of a file's content."""
+    if error.__traceback__ is None:
+        return {}
     try:
         with standard_library():  # linecache needs tokenize.
             # Only a failure is worth it.
+            from bundle_protocol.failing_line import FailingLine
             from bundle_protocol.line_values import line_values
             from bundle_protocol.misread_files import misread_file
             from bundle_protocol.missing_keys import other_keys
@@ -341,11 +346,12 @@ def _there_instead(error: BaseException) -> dict[str, object]:
             from bundle_protocol.refused_texts import near_text
             from bundle_protocol.returning_nothing import returns_nothing
 
-            names = other_names(error) or missing_table(error)
+            at = FailingLine(error)
+            names = other_names(at) or missing_table(at)
             if len(names) > 1:
                 return names
-            names = {**names, **returns_nothing(error), **near_text(error)}
-            return {**names, **(other_keys(error) or misread_file(error) or line_values(error))}
+            names = {**names, **returns_nothing(at), **near_text(at)}
+            return {**names, **(other_keys(at) or misread_file(at) or line_values(at))}
     except BaseException:  # noqa: BLE001  # An object's own __dict__, columns or keys() may raise.
         return {}
 

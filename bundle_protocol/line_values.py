@@ -1,18 +1,16 @@
 """The values that a failing line has in hand: numbers, shapes, a text that is written as a number.
 
-Only the child can look. No text is told but one that is a number: any other may be a secret.
+No text is told but one that is a number: any other may be a secret.
 """
 
 from __future__ import annotations
 
 import builtins
-import linecache
 import re
 from collections.abc import Iterator
 from itertools import islice
-from types import FrameType
 
-from bundle_protocol.missing_keys import LITERAL, NAMED, asking_frames, made_at, value_of
+from bundle_protocol.failing_line import LITERAL, NAMED, FailingLine
 
 _CONSTANT = re.compile(rf"\[\s*(?:{LITERAL})\s*\]")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][-+]?\d{1,4})?$")
@@ -35,7 +33,7 @@ _SHORT = 12
 _LONGEST = 400
 
 
-def line_values(error: BaseException) -> dict[str, object]:
+def line_values(at: FailingLine) -> dict[str, object]:
     """Tell what the bundle's line that an exception is about has in hand.
 
     :returns: ``text_of``, as the line has it, and ``text``, where one text is written as a number;
@@ -44,36 +42,32 @@ def line_values(error: BaseException) -> dict[str, object]:
         ``whole``, an array of whole numbers that is to hold others; with these, and of a table with
         a column of text, ``made_line`` and ``made_text``; ``values``, all others.
     """
-    if error.__traceback__ is None:
-        return {}
-    message = str(error.args[0])[:1000] if error.args else ""
-    asking = asking_frames(error.__traceback__)[0][-1]
-    frame, line = asking.tb_frame, asking.tb_lineno
-    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
-    found = dict(_named(frame, text))
+    message = at.message[:1000]
+    found = dict(_named(at))
     numbers = {name for name, it in found.items() if type(it) is str and _NUMBER.match(it)}
     if _ABOUT_TEXT.match(message) and len(numbers) == 1:
         (name,) = numbers
         return {"text_of": name, "text": found[name]}
-    as_key = _AS_KEY.findall(text) if _ABOUT_ITEM.match(message) else []
+    as_key = _AS_KEY.findall(at.text) if _ABOUT_ITEM.match(message) else []
     for name, _, key in as_key if len(as_key) == 1 else ():
-        if _has_attribute(value_of(frame, name), key):
+        if _has_attribute(at.value_of(name), key):
             return {"as_item": f"{name}.{key}"}
     about = _ABOUT_ANOTHER.search(message)
-    hiding = [name for name in found if about and _hides(frame, text, name, about[1])]
+    hiding = [name for name in found if about and _hides(at, name, about[1])]
     if len(hiding) == 1:
-        return {"hides": hiding[0], **made_at(frame, line, hiding[0])}
+        return {"hides": hiding[0], **at.made(hiding[0])}
     told = {name: words for name, it in found.items() if (words := _told(it))}
     values = "; ".join(f"{name} {words}" for name, words in list(told.items())[:_MOST])
     none = [name for name, it in found.items() if it is None and name.isidentifier()]
     of_text = [name.partition("[")[0] for name, words in told.items() if "of text" in words]
     is_none = _ABOUT_NONE.match(message) and len(none) == 1
-    changed = _CHANGES.match(text) if "OutputCasting" in type(error).__qualname__ else None
+    kind = type(at.error).__qualname__
+    changed = _CHANGES.match(at.text) if "OutputCasting" in kind else None
     return {
         **({"values": values[:_LONGEST]} if values else {}),
-        **({"none": none[0], **made_at(frame, line, none[0])} if is_none else {}),
-        **(made_at(frame, line, of_text[0]) if len(of_text) == 1 else {}),
-        **({"whole": changed[1], **made_at(frame, line, changed[1])} if changed else {}),
+        **({"none": none[0], **at.made(none[0])} if is_none else {}),
+        **(at.made(of_text[0]) if len(of_text) == 1 else {}),
+        **({"whole": changed[1], **at.made(changed[1])} if changed else {}),
     }
 
 
@@ -84,16 +78,18 @@ def _has_attribute(value: object, name: str) -> bool:
     return not hasattr(kinds[0], "__getitem__") and any(name in one for one in stored)
 
 
-def _named(frame: FrameType, text: str) -> Iterator[tuple[str, object]]:
+def _named(failing: FailingLine) -> Iterator[tuple[str, object]]:
     """The names of a line, as ``params["beta"]`` too, with what they stand for."""
+    text = failing.text
+    known = {**failing.frame.f_globals, **failing.frame.f_locals}
     for found in NAMED.finditer(text):
         name, at = found[1], found.end()
         if any(text[: found.start()].count(quote) % 2 for quote in "\"'"):
             continue
-        value, first = value_of(frame, name), name.partition(".")[0]
-        if "." in name and (first in frame.f_locals or first in frame.f_globals):
-            yield first, value_of(frame, first)
-        if value is None and name not in frame.f_locals and name not in frame.f_globals:
+        value, first = failing.value_of(name), name.partition(".")[0]
+        if "." in name and first in known:
+            yield first, known[first]
+        if value is None and name not in known:
             continue
         if value is None:
             yield name, None
@@ -118,17 +114,17 @@ def _item(value: object, key: object) -> object:
     return _UNKNOWN
 
 
-def _hides(frame: FrameType, text: str, name: str, attribute: str | None) -> bool:
+def _hides(at: FailingLine, name: str, attribute: str | None) -> bool:
     """Tell whether a variable of a function stands where a function or a module is meant.
 
     :param attribute: what the line asks for of it; it calls it where that is None.
     """
-    local, shared = frame.f_locals, frame.f_globals
+    local, shared = at.frame.f_locals, at.frame.f_globals
     if name not in local or local is shared or callable(local[name]):
         return False
     other = shared.get(name, vars(builtins).get(name))
     if attribute is None:
-        return callable(other) and re.search(rf"(?<![\w.]){name}\(", text) is not None
+        return callable(other) and re.search(rf"(?<![\w.]){name}\(", at.text) is not None
     return type(other) is type(builtins) and attribute in vars(other)
 
 

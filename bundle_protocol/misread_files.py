@@ -6,17 +6,15 @@ Only the child can look: the path is in a frame of the traceback, and the file m
 from __future__ import annotations
 
 import io
-import linecache
 import os
 import re
 import stat
 from collections.abc import Iterator
-from itertools import islice
-from types import TracebackType
+from itertools import chain, islice
 
 from bundle_protocol.damaged_files import CUT, damage
+from bundle_protocol.failing_line import FailingLine
 from bundle_protocol.linked_files import writes
-from bundle_protocol.missing_keys import asking_frames
 
 # Those of the builtins that a reader raises of what it reads; libraries have errors of their own.
 _OF_READERS = ("ValueError", "EOFError", "OSError", "UnicodeDecodeError", "StopIteration")
@@ -63,7 +61,7 @@ _EXPECTED = {
 _OF_TORCH = (".pt", ".pth")
 
 
-def misread_file(error: BaseException) -> dict[str, object]:
+def misread_file(at: FailingLine) -> dict[str, object]:
     """Tell which file an error comes of whose content is not what its name says.
 
     :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content, or
@@ -72,22 +70,18 @@ def misread_file(error: BaseException) -> dict[str, object]:
         ``misread_comma``, a text of the file with a comma too many.
         Nothing, where there is no such file.
     """
+    error, said = at.error, at.message
     kind = type(error)
-    message = error.args[0] if error.args else None
-    if error.__traceback__ is not None and type(message) is str and "NoneType" in message:
-        return _empty_yaml(error.__traceback__)
+    if "NoneType" in said:
+        return _empty_yaml(at)
     own = kind.__module__ != "builtins" or kind.__name__ in _OF_READERS
-    if error.__traceback__ is None or not (own or kind is RuntimeError):
+    if not (own or kind is RuntimeError):
         return {}
     # About how a file is open, or what is written to it, not about what is in it.
-    if (
-        kind is io.UnsupportedOperation
-        or kind.__name__ == "PicklingError"
-        or (type(message) is str and "closed file" in message)
-    ):
+    is_open = kind is io.UnsupportedOperation or "closed file" in said
+    if is_open or kind.__name__ == "PicklingError":
         return {}
-    said = message if type(message) is str else ""
-    for path in _paths(error.__traceback__):
+    for path in _paths(at):
         suffix = os.path.splitext(path)[1].lower()
         expected = _EXPECTED.get(suffix)
         if expected is not None and (own or suffix in _OF_TORCH):
@@ -106,7 +100,7 @@ def misread_file(error: BaseException) -> dict[str, object]:
     if kind.__module__ == "builtins":
         return {}
     # What a library opened in another line: a database, say.
-    for path in _named_in_module(error.__traceback__):
+    for path in _named_in_module(at):
         suffix = os.path.splitext(path)[1].lower()
         content = _content(path) if suffix in _EXPECTED else None
         if content in _EXPECTED.get(suffix, ()) and damage(path, content, "") is not None:
@@ -136,16 +130,14 @@ def _comma(document: str, at: int) -> str:
     return text.strip() if len(text) < _MOST_LINE else ""
 
 
-def _named_in_module(traceback: TracebackType) -> list[str]:
+def _named_in_module(at: FailingLine) -> list[str]:
     """The texts in quotes in the module of the line that failed, each of which may be a path."""
-    asking = asking_frames(traceback)[0][-1].tb_frame
-    lines = linecache.getlines(asking.f_code.co_filename, asking.f_globals)[:_MOST_LINES]
-    return _QUOTED.findall("".join(lines))
+    return _QUOTED.findall("".join(at.lines[:_MOST_LINES]))
 
 
-def _empty_yaml(traceback: TracebackType) -> dict[str, object]:
+def _empty_yaml(at: FailingLine) -> dict[str, object]:
     """The YAML file that the module of the failing line names, and in which nothing is."""
-    for path in _named_in_module(traceback):
+    for path in _named_in_module(at):
         suffix = os.path.splitext(path)[1].lower()
         if suffix in (".yaml", ".yml") and _content(path) is not None:
             with open(path, encoding="utf-8", errors="replace") as file:
@@ -155,38 +147,21 @@ def _empty_yaml(traceback: TracebackType) -> dict[str, object]:
     return {}
 
 
-def _paths(traceback: TracebackType) -> Iterator[str]:
+def _paths(at: FailingLine) -> Iterator[str]:
     """The paths that the line and the libraries below it had in hand, the innermost first.
 
     What is in a file that is being written tells nothing.
     """
-    written = set(_written(traceback))
-    return (path for path in _in_hand(traceback) if path not in written)
-
-
-def _written(traceback: TracebackType) -> Iterator[str]:
-    frames, inner = asking_frames(traceback)
-    for entry in (*inner, frames[-1]):
-        for value in islice(entry.tb_frame.f_locals.values(), _MOST_LOCALS):
-            mode = getattr(value, "mode", None) if isinstance(value, io.IOBase) else None
-            path = _path(value) if writes(mode) else None
-            if path is not None:
-                yield path
-
-
-def _in_hand(traceback: TracebackType) -> Iterator[str]:
-    frames, inner = asking_frames(traceback)
-    for entry in reversed(inner):
-        for value in islice(entry.tb_frame.f_locals.values(), _MOST_LOCALS):
-            path = _path(value)
-            if path is not None:
-                yield path
-    asking = frames[-1].tb_frame
-    text = linecache.getline(asking.f_code.co_filename, frames[-1].tb_lineno, asking.f_globals)
-    yield from _QUOTED.findall(text)
-    for value in islice(asking.f_locals.values(), _MOST_LOCALS):
-        path = _path(value)
-        if path is not None:
+    frames = [*reversed(at.inner), at.frame]
+    values = [list(islice(frame.f_locals.values(), _MOST_LOCALS)) for frame in frames]
+    written = {
+        _path(value)
+        for value in chain(*values)
+        if isinstance(value, io.IOBase) and writes(getattr(value, "mode", None))
+    }
+    inner, own = chain(*values[:-1]), values[-1]
+    for path in chain(map(_path, inner), _QUOTED.findall(at.text), map(_path, own)):
+        if path is not None and path not in written:
             yield path
 
 

@@ -1,24 +1,21 @@
 """The keys that there are where one is missing: of the task's parameters, a dict, a table.
 
-Only the child can look: what was asked is in a frame of the traceback. It is known by what it can
-do, not by its class: no library is imported for it.
+What was asked is known by what it can do, not by its class: no library is imported for it.
 """
 
 from __future__ import annotations
 
 import difflib
-import linecache
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from types import FrameType, TracebackType
+from types import FrameType
 
-_NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
-NAMED = re.compile(_NAME)
-_SUBSCRIPTED = re.compile(_NAME + r"\s*(?:\[|\.pop\()")
+from bundle_protocol.failing_line import LITERAL, NAME, FailingLine, line_made
+
+_SUBSCRIPTED = re.compile(NAME + r"\s*(?:\[|\.pop\()")
 # What comes before another one: rows[0]["name"], c[country]["NO"].
-LITERAL = r"(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\""
 _BEFORE_ANOTHER = re.compile(rf"\[\s*(?:{LITERAL}|([^\[\]\n]{{1,200}}?))\s*\](?=\s*\[)")
 # As YAML 1.1 has them, which PyYAML reads.
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
@@ -43,11 +40,9 @@ _MAX_KEYS = 30
 _MAX_NUMBERS = 10
 _MAX_READ = 2000
 _MAX_KEY = 60
-_MAX_FRAMES = 60
-_MAX_LINE = 300
 
 
-def other_keys(error: BaseException) -> dict[str, object]:
+def other_keys(at: FailingLine) -> dict[str, object]:
     """Tell what does not have a key, as far as the frames of the traceback say.
 
     :returns: ``mapping``, as the line calls it, else its class; ``keys``, one on each line, those
@@ -57,17 +52,16 @@ def other_keys(error: BaseException) -> dict[str, object]:
         that is; of a table ``labels``: ``column``, ``row`` or ``label``; ``in_index``, 1 where a
         column's name is its index's.
     """
-    if error.__traceback__ is None or len(error.args) != 1:
+    error = at.error
+    if len(error.args) != 1:
         return {}
-    frames, inner = asking_frames(error.__traceback__)
-    asking = frames[-1]
-    if isinstance(error, ValueError) and (named := _OF_HEADER.match(str(error.args[0])[:2000])):
-        return _header(asking, inner, named[named.lastgroup or 0])
+    if isinstance(error, ValueError) and (named := _OF_HEADER.match(at.message)):
+        return _header(at, named[named.lastgroup or 0])
     if not _is_of_a_key(error):
         return {}
-    names = list(_named_in_line(asking, subscripted=not inner))
-    asked = [_argument(frame.tb_frame, 0) for frame in inner] if inner else []
-    candidates = [value for _, value in names] if not inner else asked
+    names = list(at.named() if at.inner else _subscripted(at))
+    asked = [_argument(frame, 0) for frame in at.inner]
+    candidates = asked if at.inner else [value for _, value in names]
     for value in candidates:
         labels = _labels(value, asked)
         if labels is None:
@@ -80,9 +74,9 @@ def other_keys(error: BaseException) -> dict[str, object]:
         return {
             "key": missing[0],
             "mapping": name or f"the {type(value).__name__}",
-            **(made_at(asking.tb_frame, asking.tb_lineno, name) if name else {}),
+            **(at.made(name) if name else {}),
             **_shown(missing[0], keys),
-            "of_task": int(value is _argument(frames[0].tb_frame, 1)),
+            "of_task": int(value is _argument(at.outermost, 1)),
             **({"labels": kind} if kind else {}),
             **({"in_index": 1} if kind == "column" and _names_index(value, missing[0]) else {}),
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
@@ -90,28 +84,25 @@ def other_keys(error: BaseException) -> dict[str, object]:
     return {}
 
 
-def _header(asking: TracebackType, inner: list[TracebackType], key: str) -> dict[str, object]:
+def _header(at: FailingLine, key: str) -> dict[str, object]:
     """The names that a table of text begins with, where pandas has not found one of them."""
-    for entry in inner:
-        told = entry.tb_frame.f_locals
+    for frame in at.inner:
+        told = frame.f_locals
         path, separator = told.get("filepath_or_buffer"), told.get("sep")
         plain = told.get("header") in ("infer", 0) and told.get("skiprows") is None
-        if entry.tb_frame.f_code.co_name != "read_csv" or not plain:
+        if frame.f_code.co_name != "read_csv" or not plain:
             continue
         if not isinstance(path, (str, os.PathLike)):
             break
         with open(path, encoding="utf-8", errors="replace") as file:
             first = file.readline(_MAX_READ).rstrip("\n")
         parted = first.split(separator if isinstance(separator, str) else ",")
-        frame = asking.tb_frame
-        text = linecache.getline(frame.f_code.co_filename, asking.tb_lineno, frame.f_globals)
         return {
             "key": key,
             "mapping": os.fspath(path),
             **_shown(key, [name.strip('"') for name in parted]),
             "labels": "column",
-            "made_line": asking.tb_lineno,
-            "made_text": text.strip()[:_MAX_LINE],
+            **line_made(at.number, at.text),
         }
     return {}
 
@@ -125,72 +116,24 @@ def _is_of_a_key(error: BaseException) -> bool:
     return is_key or _AROUND.fullmatch(key) is not None
 
 
-def asking_frames(traceback: TracebackType) -> tuple[list[TracebackType], list[TracebackType]]:
-    """The frames down to the one that asked for the key, and those of a library below it.
-
-    The first is the wire function's own, or what else is the outermost.
-    """
-    frames: list[TracebackType] = []
-    entry: TracebackType | None = traceback
-    while entry is not None:
-        frames.append(entry)
-        entry = entry.tb_next
-    frames = [frame for frame in frames if _package(frame) != "bundle_protocol"] or frames
-    own, last = _package(frames[0]), len(frames) - 1
-    while last > 0 and _package(frames[last]) != own and _is_library(frames[last]):
-        last -= 1
-    return frames[: last + 1], frames[last + 1 :][:_MAX_FRAMES]
-
-
-def _package(entry: TracebackType) -> str:
-    name = entry.tb_frame.f_globals.get("__name__")
-    return name.partition(".")[0] if type(name) is str else ""
-
-
-def _is_library(entry: TracebackType) -> bool:
-    file = entry.tb_frame.f_code.co_filename
-    return (
-        not os.path.isabs(file)  # Of compiled code: pandas/_libs/index.pyx.
-        or f"{os.sep}site-packages{os.sep}" in file
-        or file.startswith(os.path.dirname(os.__file__) + os.sep)
-    )
-
-
-def _named_in_line(entry: TracebackType, *, subscripted: bool) -> Iterator[tuple[str, object]]:
-    """The names in the line that is run, with what they stand for."""
-    frame = entry.tb_frame
-    text = linecache.getline(frame.f_code.co_filename, entry.tb_lineno, frame.f_globals)
-    for found in (_SUBSCRIPTED if subscripted else NAMED).finditer(text):
-        name = found[1]
-        yield (
-            _last_asked(frame, text, name, found.end(1))
-            if subscripted
-            else (name, value_of(frame, name))
-        )
-        if "." in name and not subscripted:
-            method_of = name.rpartition(".")[0]
-            yield method_of, value_of(frame, method_of)
-
-
-def _last_asked(frame: FrameType, text: str, name: str, at: int) -> tuple[str, object]:
-    """The last thing that a line asks for a key: ``rows[0]`` of ``rows[0]["name"]``, and so called.
-
-    :param at: where the line goes on after the name.
-    """
-    value = value_of(frame, name)
-    while found := _BEFORE_ANOTHER.match(text, at):
-        number, single, double, variable = found.groups()
-        key = int(number) if number else single or double or value_of(frame, variable)
-        if isinstance(value, dict) and type(key) in (str, int):
-            if not dict.__contains__(value, key):
-                break
-            value = dict.__getitem__(value, key)
-        elif isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
-            value = value[key]
-        else:
-            value = None
-        name, at = name + found[0], found.end()
-    return name, value
+def _subscripted(at: FailingLine) -> Iterator[tuple[str, object]]:
+    """The last things that a line asks for keys: ``rows[0]`` of ``rows[0]["name"]``, so called."""
+    for found in _SUBSCRIPTED.finditer(at.text):
+        name, end = found[1], found.end(1)
+        value = at.value_of(name)
+        while before := _BEFORE_ANOTHER.match(at.text, end):
+            number, single, double, variable = before.groups()
+            key = int(number) if number else single or double or at.value_of(variable)
+            if isinstance(value, dict) and type(key) in (str, int):
+                if not dict.__contains__(value, key):
+                    break
+                value = dict.__getitem__(value, key)
+            elif isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
+                value = value[key]
+            else:
+                value = None
+            name, end = name + before[0], before.end()
+        yield name, value
 
 
 def _argument(frame: FrameType, at: int) -> object:
@@ -268,34 +211,3 @@ def _shown(key: object, keys: Sequence[object]) -> dict[str, object]:
         there = [*near, *(one for one in there if one not in near)][:_MAX_KEYS]
     shown = "\n".join(one[:_MAX_KEY].replace("\n", " ") for one in there)
     return {"keys": shown, **({"more": left_out} if left_out > 0 else {})}
-
-
-def value_of(frame: FrameType, dotted: str) -> object:
-    name, *rest = dotted.split(".")
-    value = frame.f_locals.get(name, frame.f_globals.get(name))
-    for part in rest:
-        # As it is stored: a property would run code.
-        stored = getattr(value, "__dict__", None)
-        value = stored.get(part) if type(stored) is dict else None
-    return value
-
-
-def made_at(frame: FrameType, line: int, name: str) -> dict[str, object]:
-    """Find the line that last gives a name its value, as far as the text above it tells.
-
-    :param line: that stands below it, in the frame's function.
-    :returns: ``made_line`` and ``made_text``.
-    """
-    local = name in frame.f_code.co_varnames
-    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
-    names = r"(?:[\w.]+\s*,\s*)*" + re.escape(name) + r"\s*(?:,\s*[\w.]+\s*)*"
-    made = re.compile(
-        (r"\s*" if local else "")
-        + rf"(?:{names}(?::[^=]+)?=(?!=)|for\s+{names}in\s|with\s.*\bas\s+{re.escape(name)}\s*:)"
-    )
-    above = local or frame.f_locals is frame.f_globals
-    first = frame.f_code.co_firstlineno if local else 1
-    for number in range(min(line - 1 if above else len(lines), len(lines)), first - 1, -1):
-        if made.match(lines[number - 1]):
-            return {"made_line": number, "made_text": lines[number - 1].strip()[:_MAX_LINE]}
-    return {}

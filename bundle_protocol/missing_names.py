@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import linecache
 import re
 import sys
 from types import CodeType, FrameType, FunctionType
 
+from bundle_protocol.failing_line import FailingLine, line_made
 from bundle_protocol.near_names import digits, nearest
-from bundle_protocol.standard import standard_library
 
 _NAME = re.compile(r"name '([^'\n]{1,200})' is not defined$")
 _ATTRIBUTE = re.compile(r"has no attribute '([^'\n]{1,200})'")
@@ -28,7 +29,7 @@ _MAX_LINES = 5000
 _MOST_WRAPPED = 5
 
 
-def other_names(error: BaseException) -> dict[str, object]:
+def other_names(at: FailingLine) -> dict[str, object]:
     """Tell what may have been meant in place of a name.
 
     :returns: ``missing_name``, and ``near``, the nearest that there is, where one is near; for an
@@ -37,10 +38,7 @@ def other_names(error: BaseException) -> dict[str, object]:
         line before which its module may import it; for an attribute ``init_file``, ``made_line``
         and ``made_text``, where ``__init__()`` has it as a variable alone.
     """
-    frame = _last_frame(error)
-    message = str(error.args[0]) if error.args else ""
-    if frame is None:
-        return {}
+    error, message, frame = at.error, at.message, at.last
     if type(error).__name__ in ("ZoneInfoNotFoundError", "UnknownTimeZoneError"):
         return _near_zone(message)
     if type(error) is NameError and (found := _NAME.match(message)):
@@ -71,9 +69,7 @@ def _of_init_alone(asked: object, name: str) -> dict[str, object]:
 
     None where a method sets the attribute, to something else perhaps: that was not called.
     """
-    with standard_library():
-        import dis
-        import linecache
+    import dis  # what few failures need
 
     code = getattr(type(asked).__init__, "__code__", None)
     if code is None or name not in code.co_varnames or not type(asked).__dictoffset__:
@@ -104,13 +100,12 @@ def _of_init_alone(asked: object, name: str) -> dict[str, object]:
     text = lines[made[0]].strip() if len(made) == 1 else ""
     if not text or [one.strip() for one in lines].count(text) != 1:
         return {}
-    return {"init_file": code.co_filename, "made_line": made[0] + 1, "made_text": text}
+    return {"init_file": code.co_filename, **line_made(made[0] + 1, text)}
 
 
 def _near_zone(said: str) -> dict[str, object]:
     """A time zone that is there, for one that is not: ``Berlin``, ``Europe/Berln``."""
-    with standard_library():
-        import zoneinfo
+    import zoneinfo
 
     asked = said.rpartition(" ")[2][:200]
     names = sorted(zoneinfo.available_timezones())
@@ -122,9 +117,7 @@ def _near_zone(said: str) -> dict[str, object]:
 
 def _top_line(frame: FrameType) -> str | None:
     """The first statement of a module, after its docstring and what it takes of the future."""
-    with standard_library():
-        import ast  # What only such a slip is worth.
-        import linecache
+    import ast  # What only such a slip is worth.
 
     lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
     try:
@@ -139,13 +132,6 @@ def _top_line(frame: FrameType) -> str | None:
             line = lines[first - 1].strip()
             return line if [one.strip() for one in lines].count(line) == 1 else None
     return None
-
-
-def _last_frame(error: BaseException) -> FrameType | None:
-    entry = error.__traceback__
-    while entry is not None and entry.tb_next is not None:
-        entry = entry.tb_next
-    return None if entry is None else entry.tb_frame
 
 
 def _near(name: str, names: list[str]) -> dict[str, object]:

@@ -6,10 +6,9 @@ say only that they know no ``"BFSG"``.
 
 from __future__ import annotations
 
-import linecache
 import re
 
-from bundle_protocol.missing_keys import asking_frames
+from bundle_protocol.failing_line import FailingLine
 from bundle_protocol.near_names import nearest
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -24,27 +23,23 @@ _MOST_TEXTS = 20_000
 _MOST_ITEMS = 500
 
 
-def near_text(error: BaseException) -> dict[str, object]:
+def near_text(at: FailingLine) -> dict[str, object]:
     """Tell what is near to the one text of the bundle's line that a library's message repeats.
 
     :returns: ``refused`` and ``near_text``.
     """
-    message = str(error.args[0])[:2000] if error.args else ""
-    if error.__traceback__ is None or isinstance(error, (OSError, ImportError, NameError)):
+    if isinstance(at.error, (OSError, ImportError, NameError)):
         return {}
-    frames, inner = asking_frames(error.__traceback__)
-    frame, line = frames[-1].tb_frame, frames[-1].tb_lineno
-    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
-    written = {found[2] for found in _QUOTED.finditer(text)}
-    refused = [one for one in written if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", message)]
+    written = {found[2] for found in _QUOTED.finditer(at.text)}
+    refused = [one for one in written if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", at.message)]
     # Only what the library was handed is refused by it: float("nan") hands over no text.
-    entries = inner[:_MOST_FRAMES]
-    handed = [one for entry in entries for one in entry.tb_frame.f_locals.values()]
+    frames = at.inner[:_MOST_FRAMES]
+    handed = [one for frame in frames for one in frame.f_locals.values()]
     if len(refused) != 1 or not any(type(one) is str and one == refused[0] for one in handed):
         return {}
     there = set[str]()
-    for entry in entries:
-        there.update(_texts(entry.tb_frame))
+    for frame in frames:
+        there.update(_texts(frame))
         if len(there) > _MOST_TEXTS:
             break
     name = refused[0]

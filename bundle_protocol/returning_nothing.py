@@ -7,7 +7,7 @@ import linecache
 import re
 from types import FunctionType, MethodType
 
-from bundle_protocol.missing_keys import NAMED, asking_frames
+from bundle_protocol.failing_line import NAMED, FailingLine
 from bundle_protocol.returning_lines import of_function
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -21,7 +21,7 @@ _MOST_CALLERS = 10
 _MAX_LINES = 20_000
 
 
-def returns_nothing(error: BaseException) -> dict[str, str | int]:
+def returns_nothing(at: FailingLine) -> dict[str, str | int]:
     """Tell which function ends without a return, where an exception is about None.
 
     It is one that the bundle's line names, or that a library was handed and called.
@@ -29,15 +29,11 @@ def returns_nothing(error: BaseException) -> dict[str, str | int]:
     :returns: ``returns_nothing``, its name; ``last_line`` and ``last_text``, its last statement
         where that is one line; ``last_value``, what that computes.
     """
-    message = str(error.args[0])[:1000] if error.args else ""
-    if error.__traceback__ is None or not _ABOUT_NONE.search(message):
+    if not _ABOUT_NONE.search(at.message):
         return {}
-    frames, inner = asking_frames(error.__traceback__)
-    frame, line = frames[-1].tb_frame, frames[-1].tb_lineno
-    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
-    functions = [_function(frame, found[1]) for found in NAMED.finditer(text)]
-    functions += [one for entry in inner[:_MOST_CALLERS] for one in _handed(entry.tb_frame)]
-    own = frame.f_code.co_filename
+    functions = [_function(at.frame, found[1]) for found in NAMED.finditer(at.text)]
+    functions += [one for frame in at.inner[:_MOST_CALLERS] for one in _handed(frame)]
+    own = at.frame.f_code.co_filename
     for function in functions:
         # What it returns is seen in the file of the line, which is the bundle's own for certain.
         if function is not None and function.__code__.co_filename == own:

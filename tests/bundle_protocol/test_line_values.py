@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from failing_lines import raised
+from failing_lines import failing
 
 from bundle_protocol.line_values import line_values
 
@@ -22,7 +22,7 @@ from bundle_protocol.line_values import line_values
 def test_a_text_that_is_written_as_a_number_is_told(
     line: str, name: str | None, text: str | None, tmp_path: Path
 ) -> None:
-    found = line_values(raised(tmp_path, line))
+    found = line_values(failing(tmp_path, line))
     assert (found.get("text_of"), found.get("text")) == (name, text)
 
 
@@ -36,7 +36,7 @@ def test_a_text_that_is_written_as_a_number_is_told(
     ],
 )
 def test_numbers_and_shapes_are_told_and_no_text(line: str, values: str, tmp_path: Path) -> None:
-    assert line_values(raised(tmp_path, line)).get("values") == values
+    assert line_values(failing(tmp_path, line)).get("values") == values
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_numbers_and_shapes_are_told_and_no_text(line: str, values: str, tmp_pat
 def test_where_the_none_was_made_is_told(
     line: str, name: str | None, made: str | None, tmp_path: Path
 ) -> None:
-    found = line_values(raised(tmp_path, line))
+    found = line_values(failing(tmp_path, line))
     assert (found.get("none"), found.get("made_text")) == (name, made)
 
 
@@ -69,4 +69,4 @@ def test_where_the_none_was_made_is_told(
 def test_a_variable_that_hides_a_function_or_a_module_is_told(
     line: str, name: str | None, tmp_path: Path
 ) -> None:
-    assert line_values(raised(tmp_path, line)).get("hides") == name
+    assert line_values(failing(tmp_path, line)).get("hides") == name

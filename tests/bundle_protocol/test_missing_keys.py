@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from failing_lines import raised
+from failing_lines import failing
 
 from bundle_protocol.missing_keys import other_keys
 
@@ -29,27 +29,27 @@ ASKED = {
 @pytest.mark.parametrize("line", ASKED)
 def test_what_was_asked_is_found_by_what_it_can_do(line: str, tmp_path: Path) -> None:
     mapping, key, keys, labels = ASKED[line]
-    found = other_keys(raised(tmp_path, line))
+    found = other_keys(failing(tmp_path, line))
     assert (found.get("mapping"), found.get("key")) == (mapping, key)
     assert (found.get("keys"), found.get("labels")) == (keys, labels)
 
 
 def test_a_key_that_yaml_takes_for_a_boolean_is_told(tmp_path: Path) -> None:
-    assert other_keys(raised(tmp_path, "{'SE': 1, False: 2}; d = {False: 2}; d['NO']"))["boolean"]
-    assert "boolean" not in other_keys(raised(tmp_path, "d = {False: 2, 'a': 1}; d['on']"))
+    assert other_keys(failing(tmp_path, "{'SE': 1, False: 2}; d = {False: 2}; d['NO']"))["boolean"]
+    assert "boolean" not in other_keys(failing(tmp_path, "d = {False: 2, 'a': 1}; d['on']"))
 
 
 @pytest.mark.parametrize(
     "line", ['tables.internal("beta")', 'raise KeyError("no such model in here, alas")']
 )
 def test_a_librarys_own_dict_is_not_told_of(line: str, tmp_path: Path) -> None:
-    assert other_keys(raised(tmp_path, line)) == {}
+    assert other_keys(failing(tmp_path, line)) == {}
 
 
 def test_of_many_keys_the_nearest_are_told(tmp_path: Path) -> None:
-    many = raised(tmp_path, 'tables.Series([f"rate{n}" for n in range(900)])["rate85O"]')
+    many = failing(tmp_path, 'tables.Series([f"rate{n}" for n in range(900)])["rate85O"]')
     found = other_keys(many)
     assert str(found["keys"]).split("\n")[0].startswith("rate85")
     assert (len(str(found["keys"]).split("\n")), found["more"]) == (30, 870)
-    years = other_keys(raised(tmp_path, "tables.Series(list(range(1900, 2100)))[2150]"))
+    years = other_keys(failing(tmp_path, "tables.Series(list(range(1900, 2100)))[2150]"))
     assert str(years["keys"]).split("\n")[0] == "2099" and years["more"] == 190

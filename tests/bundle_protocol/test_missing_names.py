@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from bundle_protocol.failing_line import FailingLine
 from bundle_protocol.missing_names import other_names
 
 
@@ -66,7 +67,7 @@ def test_the_nearest_name_is_found(name: str) -> None:
     function, expected = RAISES[name]
     with pytest.raises(Exception) as caught:
         function()
-    found = other_names(caught.value)
+    found = other_names(FailingLine(caught.value))
     assert found.pop("function_file", __file__) == __file__
     first = "from collections.abc import Callable"
     assert found.pop("top_line", first) == first

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle_protocol.failing_line import FailingLine
 from bundle_protocol.refused_texts import near_text
 
 SOLVER = """
@@ -39,7 +40,7 @@ def told(folder: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     try:
         runpy.run_path(str(folder / "wire.py"))["wire"]("default", {}, 0)
     except Exception as error:  # noqa: BLE001
-        return near_text(error)
+        return near_text(FailingLine(error))
     pytest.fail("it runs")
 
 

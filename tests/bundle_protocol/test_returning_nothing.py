@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle_protocol.failing_line import FailingLine
 from bundle_protocol.returning_nothing import returns_nothing
 
 CALLS = """
@@ -19,7 +20,7 @@ def told(folder: Path, source: str) -> dict[str, object]:
     try:
         runpy.run_path(str(file))["wire"]("default", {}, 0)
     except Exception as error:  # noqa: BLE001
-        return returns_nothing(error)
+        return dict(returns_nothing(FailingLine(error)))
     pytest.fail("it runs")
 
 

@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 
+from bundle_protocol.failing_line import FailingLine
+
 # As pandas does it: a class in a module of its own, under site-packages.
 TABLES = """
 class Index(list):
@@ -73,7 +75,7 @@ def load(file: Path, text: str, **given: object) -> ModuleType:
     return module
 
 
-def raised(folder: Path, line: str) -> BaseException:
+def failing(folder: Path, line: str) -> FailingLine:
     tables = load(folder / "site-packages" / "tables.py", TABLES)
     text = (
         f"{MODEL}\ndef wire(entrypoint, params, seed):\n    df = table()\n"
@@ -88,4 +90,4 @@ def raised(folder: Path, line: str) -> BaseException:
         model.wire("", {}, 0)
     traceback = caught.value.__traceback__
     assert traceback is not None
-    return caught.value.with_traceback(traceback.tb_next)
+    return FailingLine(caught.value.with_traceback(traceback.tb_next))
