@@ -105,7 +105,7 @@ def write_out(is_of_task: Callable[[int], bool], lost: Lost) -> None:
     own = {id(file): file for file in plain if is_of_task(_descriptor(file))}
     for writer in writers if own else ():
         if not (_is_stream(writer) and _is_plain(writer)):
-            for part in _parts(writer, None) & own.keys():
+            for part in parts_of(writer).keys() & own.keys():
                 lost(
                     f"{_title(own[part])}, which the task left open, is kept without its end:"
                     " close it in the task"
@@ -159,7 +159,7 @@ class _Shared:
 def _shared(writer: object, files: list[_io._IOBase]) -> _Shared | None:
     if _is_plain(writer) or (_is_stream(writer) and not _is_writable(writer)):
         return None
-    parts = _parts(writer, None)
+    parts = parts_of(writer)
     inner = [file for file in files if id(file) in parts and _descriptor(file) > 2]
     return _Shared(writer, inner) if inner else None
 
@@ -199,24 +199,24 @@ def _outermost_first(writers: list[object], objects: list[object]) -> list[objec
     def rank(writer: object) -> tuple[int, bool]:
         # Whatever holds another one holds all that this one holds, and itself. Where two hold each
         # other, as a GzipFile and its buffer do, the plain one writes to the other's file.
-        held = _parts(writer, among) & own
+        held = parts_of(writer, among).keys() & own
         return -len(held), type(writer).__module__ == "_io"
 
     return sorted(writers, key=rank)
 
 
-def _parts(whole: object, among: set[int] | None) -> set[int]:
-    """The ids of what an object holds, and what that holds, and so on; itself too.
+def parts_of(whole: object, among: set[int] | None = None) -> dict[int, object]:
+    """An object, what it holds, and what that holds, and so on, by their ids.
 
     :param among: the ids that are followed, if not all.
     """
-    parts, left = {id(whole)}, [whole]
+    parts, left = {id(whole): whole}, [] if issubclass(type(whole), _NO_PARTS) else [whole]
     while left and len(parts) < _MAX_PARTS:
         for part in gc.get_referents(left.pop()):
             known = id(part) in parts or (among is not None and id(part) not in among)
             # Not isinstance, which asks the object itself: a weakref.proxy may be dead.
             if not known and not issubclass(type(part), _NO_PARTS):
-                parts.add(id(part))
+                parts[id(part)] = part
                 left.append(part)
     return parts
 

@@ -7,14 +7,13 @@ import builtins
 import json
 import re
 
-from bundle_protocol.describe import clip, limit_frames
+from bundle_protocol.describe import clip, limit_frames, plain_exception
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from bundle_protocol.bulk import Buffer
 
 _MAX_BYTES = 256 * 1024
-_MAX_MESSAGE = 16 * 1024
 _MAX_LINE = 4 * 1024
 _HALF_OF_CHAIN = 5
 _MAX_PROSE = 1000
@@ -271,15 +270,7 @@ def _of_section(lines: list[str]) -> dict[str, object] | None:
 def _exception(kind: str, message: str) -> dict[str, object]:
     module, _, name = kind.rpartition(".")
     missing = _MISSING.search(message[:_MAX_PROSE])
-    return {
-        "type": name,
-        "module": module or None,
-        "message": clip(message, _MAX_MESSAGE),
-        "notes": [],
-        "traceback": [],
-        "frames_omitted": 0,
-        "attributes": {"name": missing[1]} if missing and name == "ModuleNotFoundError" else {},
-        "cause": None,
-        "causes_omitted": 0,
-        "exceptions": [],
-    }
+    described = plain_exception(name, module or None, message)
+    if missing and name == "ModuleNotFoundError":
+        described["attributes"] = {"name": missing[1]}
+    return described

@@ -8,23 +8,20 @@ answers over a pipe, and remembers what the tasks before have asked it.
 from __future__ import annotations
 
 import _io
-import gc
 import os
 import select
 import stat
 import sys
 from contextlib import suppress
-from types import FunctionType, ModuleType
 
 from bundle_protocol.descriptors import open_descriptors
+from bundle_protocol.open_files import parts_of
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from typing import Any
 
-_NO_PARTS = (FunctionType, ModuleType, type)
-_MAX_PARTS = 10_000
 # Name services, with which libc keeps a connection: it makes another one in a fork.
 _OF_LIBC = ("/run/systemd/", "/run/nscd/", "/var/run/nscd/", "/run/nslcd/", "/var/lib/sss/")
 _TERMINALS = ("/dev/ptmx", "/dev/pts/ptmx")
@@ -116,14 +113,8 @@ def _numbers_in(value: object) -> list[int]:
 def _descriptors_in(value: object) -> Iterator[int]:
     """The descriptors of the files and sockets in an object."""
     socket: Any = sys.modules.get("_socket")
-    parts, left = {id(value)}, [] if issubclass(type(value), _NO_PARTS) else [value]
-    while left and len(parts) < _MAX_PARTS:
-        part = left.pop()
-        kind = type(part)
-        if issubclass(kind, _io.FileIO) or (socket is not None and issubclass(kind, socket.socket)):
+    kinds = (_io.FileIO,) if socket is None else (_io.FileIO, socket.socket)
+    for part in parts_of(value).values():
+        if issubclass(type(part), kinds):
             with suppress(Exception):  # Its class may be the bundle's; or it is closed.
                 yield part.fileno()  # type: ignore[attr-defined]
-        for inner in gc.get_referents(part):
-            if id(inner) not in parts and not issubclass(type(inner), _NO_PARTS):
-                parts.add(id(inner))
-                left.append(inner)
