@@ -93,22 +93,11 @@ class BundleFingerprint:
         """True if a file has changed while tasks ran, so that one of them may have done it."""
         ignored = frozenset() if appeared is None else appeared.names()
         self._known = set(all_entries(bundle))
+        folders = [f"{bundle}/{name[:-1]}" for name in self._known if name.endswith("/")]
+        files = [f"{bundle}/{name}" for name in self._known - ignored if not name.endswith("/")]
         # A folder's time tells of files that come and go.
-        self._folders = {
-            path: fingerprint_of(path)
-            for path in (
-                str(bundle),
-                *(f"{bundle}/{name[:-1]}" for name in self._known if name.endswith("/")),
-            )
-        }
-        self._files = {
-            path: fingerprint_of(path)
-            for path in (
-                f"{bundle}/{name}"
-                for name in self._known
-                if not name.endswith("/") and name not in ignored
-            )
-        }
+        self._folders = {path: fingerprint_of(path) for path in (str(bundle), *folders)}
+        self._files = {path: fingerprint_of(path) for path in files}
         self._changed = None in self._folders.values()
         self._due = 0.0
         self.takes_long = len(self._files) + len(self._folders) > _FEW

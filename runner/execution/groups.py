@@ -10,17 +10,10 @@ from anyio.abc import TaskGroup
 
 from runner.bundle.functions import function_of
 from runner.diagnosis.case import Case, Failure
-from runner.execution.bundle_watch import BundleFingerprint, has_changed
+from runner.execution.bundle_watch import Appeared, BundleFingerprint, has_changed
 from runner.execution.lease import Group
 from runner.execution.open_context import keep_open
-from runner.execution.prepare import (
-    appeared_in,
-    choose,
-    prepared,
-    read,
-    was_damaged,
-    was_written_to,
-)
+from runner.execution.prepare import choose, prepared, read, was_damaged, was_written_to
 from runner.settings import Settings
 
 LOOK_SHARE = 50
@@ -71,7 +64,7 @@ class Groups:
             fingerprint = await anyio.to_thread.run_sync(
                 BundleFingerprint,
                 Path(path),
-                appeared_in(self._settings, Path(path)),
+                Appeared(self._settings.cache_folder(), Path(path)),
                 abandon_on_cancel=True,
             )
             if group is not None:

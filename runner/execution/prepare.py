@@ -173,11 +173,6 @@ def _read_of(bundle: Bundle, settings: Settings) -> ReadBundle:
     )
 
 
-def appeared_in(settings: Settings, path: Path) -> Appeared:
-    """Return what tasks have left in a bundle's folder, as far as is remembered."""
-    return Appeared(settings.cache_folder(), path)
-
-
 def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundle:
     """Read a bundle without what tasks have left in its folder.
 

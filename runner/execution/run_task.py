@@ -29,19 +29,11 @@ from runner.diagnosis.refusals import refused_in
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
-from runner.execution.bundle_watch import BundleFingerprint
+from runner.execution.bundle_watch import Appeared, BundleFingerprint
 from runner.execution.call import Call
 from runner.execution.lease import Lease
 from runner.execution.pool import Pool
-from runner.execution.prepare import (
-    Prepared,
-    appeared_in,
-    choose,
-    lock_environment,
-    prepared,
-    read,
-    was_damaged,
-)
+from runner.execution.prepare import Prepared, choose, lock_environment, prepared, read, was_damaged
 from runner.interpreter.model import Interpreter
 from runner.process.threads import run_in_thread
 from runner.recording.format import Outcome, Rebuilt
@@ -120,7 +112,7 @@ async def execute_task(
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()
-    appeared = appeared_in(settings, path)
+    appeared = Appeared(settings.cache_folder(), path)
     fingerprint = await anyio.to_thread.run_sync(
         partial(BundleFingerprint, path, appeared, lambda: math.inf)
     )
@@ -209,19 +201,18 @@ async def _session(
     environ = settings.variables()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        ready = await enter(prepared(case, settings, bundle, interpreter))
-        ready = ready.for_function(function)
-        case.bundle = ready.bundle_info
-        try:
-            session = await enter(ready.session(case, settings, environ, children=children))
-        except Failure as failure:
-            if not await was_damaged(case, ready, failure):
-                raise
-            # No task has run yet: once more, in one that is built anew.
-            case.journal.fact(Origin.REBUILT, Rebuilt())
+        for again in (False, True):
             ready = await enter(prepared(case, settings, bundle, interpreter))
             ready = ready.for_function(function)
-            session = await enter(ready.session(case, settings, environ, children=children))
+            case.bundle = ready.bundle_info
+            try:
+                session = await enter(ready.session(case, settings, environ, children=children))
+                break
+            except Failure as failure:
+                if again or not await was_damaged(case, ready, failure):
+                    raise
+            # No task has run yet: once more, in one that is built anew.
+            case.journal.fact(Origin.REBUILT, Rebuilt())
         try:
             yield session, ready
         except Failure as failure:
