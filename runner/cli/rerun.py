@@ -1,6 +1,5 @@
 """``modelops-runner rerun``: tasks of a study once more, as they ran, and compared."""
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager
@@ -277,10 +276,7 @@ async def _compare(
 
 def _differences(line: TaskLine, result: Result) -> list[Difference]:
     try:
-        files = {
-            name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
-            for name, data in result.files.items()
-        }
+        files = {name: OutputFile.of(data) for name, data in result.files.items()}
     finally:
         result.files.remove()
     return differences(line, describe_outputs(result), files)

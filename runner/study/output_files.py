@@ -3,7 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -33,6 +33,10 @@ class OutputFile(Struct, frozen=True, omit_defaults=True):
     sha256: str
     path: str | None = None
 
+    @classmethod
+    def of(cls, data: bytes | memoryview, path: Path | None = None) -> Self:
+        return cls(len(data), hashlib.sha256(data).hexdigest(), None if path is None else str(path))
+
 
 def file_name(output: str) -> str:
     """A file name for an output, whatever a bundle calls it.
@@ -59,10 +63,7 @@ def outputs_folder(folder: Path, index: int) -> Path:
 
 def describe_outputs(result: Result) -> dict[str, OutputFile]:
     """A result's outputs: their sizes and digests."""
-    return {
-        name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
-        for name, data in ((name, result.buffer(name)) for name in result)
-    }
+    return {name: OutputFile.of(result.buffer(name)) for name in result}
 
 
 def sha256_of(file: BinaryIO) -> str:

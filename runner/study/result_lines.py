@@ -23,10 +23,9 @@ from runner.study.lines import (
     stored_lines,
 )
 from runner.study.output_files import OutputError, OutputFile, file_name, is_as_made, outputs_folder
-from runner.study.outputs.kept_files import kept_file, remove_files
-from runner.study.outputs.outputs_folder import has_single, refused, remove_outputs, remove_single
+from runner.study.outputs.kept_files import kept_file
+from runner.study.outputs.outputs_folder import has_single, refused, remove_made, remove_single
 from runner.study.outputs.places import is_folder, remove_anything
-from runner.study.outputs.printed import remove_printed
 from runner.study.run_file import stories
 from runner.study.shards import Shard, part_name, parts
 
@@ -235,9 +234,7 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
     outputs = outputs_folder(folder, index)
     if not is_folder(outputs):
         return  # no run has made it
-    remove_outputs(outputs, made.outputs)
-    remove_files(outputs, made.files)
-    remove_printed(outputs, made.printed)
+    remove_made(outputs, made)
     with suppress(OSError):
         outputs.rmdir()
 

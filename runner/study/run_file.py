@@ -178,8 +178,8 @@ def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
 
 def unfinished(folder: Path) -> str:
     """Say which runs in a folder have not come to their end, or have not begun; empty: none."""
-    accounts = parts(folder, RUN)
-    left = [name for name, shard in accounts.items() if _is_unfinished(read_run(folder, shard))]
+    runs = {name: read_run(folder, shard) for name, shard in parts(folder, RUN).items()}
+    left = [name for name, run in runs.items() if run is not None and run.finished_at is None]
     # A shard that has nothing to do has no account.
     begun = parts(folder, FILE).values()
     shards = [shard for shard in begun if shard is not None]
@@ -191,10 +191,6 @@ def unfinished(folder: Path) -> str:
         fewest = min(missing, key=len, default=set[int]())
         left += [f"no shard {number}" for number in sorted(fewest)[:_SHOWN]]
     return ", ".join(left[:_SHOWN])
-
-
-def _is_unfinished(run: RunFile | None) -> bool:
-    return run is not None and run.finished_at is None
 
 
 def account_before(folder: Path, shard: Shard | None, digest: str) -> RunFile | None:

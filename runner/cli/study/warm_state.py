@@ -4,7 +4,6 @@ What tasks leave in a process, such as globals and random numbers' state, later 
 child find. Nothing else tells that their results depend on it.
 """
 
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from runner.execution.bounded_map import Outcome
 from runner.result import Result
 from runner.settings import Settings
 from runner.study.lines import DoneLine
+from runner.study.output_files import OutputFile
 from runner.task import Task
 
 _LEAST_SECONDS = 1.0
@@ -67,6 +67,6 @@ def _difference(line: DoneLine, outcome: Outcome) -> str | None:
         return None if outcome.report.retryable else f"fails ({outcome.report.code.value})"
     outcome.files.remove()
     for name, made in line.outputs.items():
-        if name not in outcome or sha256(outcome.buffer(name)).hexdigest() != made.sha256:
+        if name not in outcome or OutputFile.of(outcome.buffer(name)).sha256 != made.sha256:
             return f"gives another {printable(one_line(name, _MOST_CHARACTERS))}"
     return None

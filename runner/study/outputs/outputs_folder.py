@@ -5,7 +5,6 @@ has made stays; where an output needs its name, it gets another one. No run make
 is followed but the one that the user has named the folder by: anybody may have planted it.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -56,8 +55,7 @@ def write_outputs(
             data = result.buffer(name)
             with (beside / file).open("xb") as new:
                 new.write(data)
-            digest = hashlib.sha256(data).hexdigest()
-            described[name] = OutputFile(len(data), digest, str(folder / file))
+            described[name] = OutputFile.of(data, folder / file)
         if when_whole is not None:
             when_whole()
         if not named:
@@ -96,6 +94,16 @@ def remove_outputs(folder: Path, names: Iterable[str]) -> None:
             (folder / file_name(name)).unlink(missing_ok=True)
 
 
+def remove_made(folder: Path, made: Manifest) -> None:
+    """Remove all that a task has made, from the folder of its outputs.
+
+    :raises OSError: an output could not be removed.
+    """
+    remove_outputs(folder, made.outputs)
+    remove_files(folder, made.files)
+    remove_printed(folder, made.printed)
+
+
 def has_single(folder: Path) -> bool:
     """Tell whether a folder is that of a single task."""
     return read_manifest(folder) is not None
@@ -108,9 +116,7 @@ def remove_single(folder: Path) -> None:
     """
     manifest = read_manifest(folder)
     if manifest is not None:
-        remove_outputs(folder, manifest.outputs)
-        remove_files(folder, manifest.files)
-        remove_printed(folder, manifest.printed)
+        remove_made(folder, manifest)
     (folder / _MANIFEST).unlink(missing_ok=True)
 
 

@@ -1,6 +1,5 @@
 """The text that a task has printed, kept beside its outputs: each stream's head and tail."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -59,7 +58,7 @@ def write_printed(
             put(new, path, say)
         finally:
             new.unlink(missing_ok=True)
-        described[name] = OutputFile(len(data), hashlib.sha256(data).hexdigest(), str(path))
+        described[name] = OutputFile.of(data, path)
     return described
 
 
