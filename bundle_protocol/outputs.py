@@ -246,10 +246,9 @@ def _encoded_values(result: dict[Any, object], note: Callable[[str], None]) -> d
         encoded[name] = value if data is None else data
         if data is not None:
             kind = "UTF-8" if isinstance(value, str) else "JSON"
-            taken.setdefault(kind, []).append(repr(clip(str(name), 40)))
+            taken.setdefault(kind, []).append(str(name))
     for kind, names in taken.items():
-        more = f", and {len(names) - 5} more" if len(names) > 5 else ""
-        note(f"outputs that are not bytes, taken as {kind}: {', '.join(names[:5])}{more}")
+        note(f"outputs that are not bytes, taken as {kind}: {_listed(names)}")
     return encoded
 
 
@@ -292,14 +291,15 @@ def _check_for_errors(outputs: dict[str, Buffer], note: Callable[[str], None]) -
 
 def _note_empty(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None:
     empty = [name for name, data in outputs.items() if not len(data)]
-    if not empty:
-        return
-    if len(empty) == len(outputs):
+    if empty and len(empty) == len(outputs):
         note("all outputs are empty, of zero bytes")
-    else:
-        listed = ", ".join(repr(clip(name, 40)) for name in empty[:5])
-        more = f", and {len(empty) - 5} more" if len(empty) > 5 else ""
-        note(f"outputs of zero bytes: {listed}{more}")
+    elif empty:
+        note(f"outputs of zero bytes: {_listed(empty)}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f", and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(repr(clip(name, 40)) for name in names[:5]) + more
 
 
 def _problems(name: object, value: object) -> list[dict[str, object]]:
