@@ -1,9 +1,14 @@
 """The patterns of ``[tool.modelops] exclude``: what of a bundle's folder is not content of it."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from runner.bundle.failures import invalid
+from runner.bundle.imported_files import imported_files
+from runner.bundle.pyproject import Pyproject
+from runner.diagnosis.report.model import Hint
 from runner.toml import tomllib
 
 # What the bundle is read from is content, whatever a pattern such as "*.txt" says.
@@ -73,6 +78,28 @@ def problem_with(pattern: object) -> str | None:
     except re.error as error:
         return f"has an invalid range: {error.msg}"
     return None
+
+
+def check_no_code_is_excluded(
+    folder: Path, functions: Iterable[str], files: tuple[str, ...], pyproject: Pyproject
+) -> None:
+    """See that none of the bundle's own code is, whose changes would go unseen.
+
+    :param functions: each as ``module.or/path.py:function``.
+    :raises Failure: ``bundle-invalid``: a module is excluded that the bundle imports.
+    """
+    exclude = exclude_of(folder)
+    content = set(files)
+    for name, why in imported_files(folder, functions):
+        pattern = None if name in content else exclude.pattern_for(name)
+        if pattern is not None:
+            at = pyproject.at_string("tool.modelops", "exclude", pattern)
+            raise invalid(
+                f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
+                "What is excluded is not content of the bundle: results would be kept, and"
+                " environments used, whose code has changed since.",
+                Hint(f"let the patterns match data alone, or remove {pattern!r}"),
+            )
 
 
 _CLASS = re.compile(r"\[[^]/]+\]")

@@ -1,40 +1,14 @@
-"""Sees that ``exclude`` matches none of the bundle's own code, whose changes would go unseen."""
+"""Follows the imports of a bundle's code through the files in its folder."""
 
 import ast
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
-from runner.bundle.exclude import exclude_of
-from runner.bundle.failures import invalid
-from runner.bundle.pyproject import Pyproject
 from runner.bundle.source import read_source
-from runner.diagnosis.report.model import Hint
 
 ROOTS = ("", "src/")
 """Where a bundle has its modules, below its folder."""
-
-
-def check_no_code_is_excluded(
-    folder: Path, functions: Iterable[str], files: tuple[str, ...], pyproject: Pyproject
-) -> None:
-    """Follow the imports from the files of the bundle's functions, as far as their source tells.
-
-    :param functions: each as ``module.or/path.py:function``.
-    :raises Failure: ``bundle-invalid``: a module is excluded that the bundle imports.
-    """
-    exclude = exclude_of(folder)
-    content = set(files)
-    for name, why in imported_files(folder, functions):
-        pattern = None if name in content else exclude.pattern_for(name)
-        if pattern is not None:
-            at = pyproject.at_string("tool.modelops", "exclude", pattern)
-            raise invalid(
-                f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
-                "What is excluded is not content of the bundle: results would be kept, and"
-                " environments used, whose code has changed since.",
-                Hint(f"let the patterns match data alone, or remove {pattern!r}"),
-            )
 
 
 def imported_files(

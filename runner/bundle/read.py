@@ -12,7 +12,7 @@ from runner.bundle.accepted_python import accepted_python
 from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
 from runner.bundle.digest_index import DigestIndex
-from runner.bundle.excluded_code import check_no_code_is_excluded
+from runner.bundle.exclude import check_no_code_is_excluded
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.folder import exec_command, folder_of

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runner.bundle import own_seeds
-from runner.bundle.excluded_code import imported_files
+from runner.bundle.imported_files import imported_files
 from runner.bundle.repeated_keys import may_repeat_keys, repeated_keys
 from runner.bundle.shared_draws import SHARING_WORDS, shared_draws
 from runner.bundle.source import parsed, read_code

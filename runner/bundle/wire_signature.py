@@ -13,8 +13,8 @@ from bundle_protocol.wire_functions import (
     invalid_message,
     signature_problem,
 )
-from runner.bundle.excluded_code import module_files
 from runner.bundle.functions import Function
+from runner.bundle.imported_files import module_files
 from runner.bundle.model import Bundle
 from runner.bundle.source import read_source
 from runner.diagnosis.case import Case, Failure

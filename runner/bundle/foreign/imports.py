@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from packaging.utils import canonicalize_name
 
 from runner.bundle.content import all_entries
-from runner.bundle.excluded_code import ROOTS, imported_files
 from runner.bundle.files import files_like, is_plain
 from runner.bundle.foreign.compiled import compiled_modules
 from runner.bundle.foreign.model import Foreign
+from runner.bundle.imported_files import ROOTS, imported_files
 from runner.bundle.source import read_source
 from runner.diagnosis.imports.misspelt_modules import one_edit_from
 from runner.diagnosis.knowledge.conda_only import conda_only

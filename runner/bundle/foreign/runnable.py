@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from runner.bundle.excluded_code import module_files
 from runner.bundle.files import has_file
 from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
 from runner.bundle.foreign.notebook import modules_of, notebooks_below, notebooks_in, other_language
@@ -17,6 +16,7 @@ from runner.bundle.foreign.script import (
     script_in,
     scripts_below,
 )
+from runner.bundle.imported_files import module_files
 
 
 class Notebook(Struct, frozen=True):

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from msgspec import Struct
 
-from runner.bundle.excluded_code import module_files
 from runner.bundle.foreign.imports import (
     files_below,
     imports_of,
@@ -17,6 +16,7 @@ from runner.bundle.foreign.imports import (
     others_of,
     own_modules,
 )
+from runner.bundle.imported_files import module_files
 from runner.bundle.source import Source, read_source
 
 _MOST_READ = 200
