@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from bundle_protocol.returning_lines import of_function
 from bundle_protocol.returning_nothing import without_return
+from runner.bundle.foreign.notebook import cell_code
 from runner.bundle.source import Source, parsed, read_code
 from runner.child.dialogue import Dialogue
 from runner.diagnosis.case import Case
@@ -17,6 +18,7 @@ from runner.events import Origin
 
 _STACKS = "(most recent call first)"
 _PLACE = re.compile(r'^  File "(.{1,4096})", line (\d{1,9}) in ', re.MULTILINE)
+_CELL = re.compile(r"(.+\.ipynb), cell (\d{1,9})")
 _MOST_FILES = 8
 _MOST_LINES = 100
 _LONGEST = 300
@@ -38,13 +40,18 @@ def read_stacks(case: Case, stderr: str) -> tuple[StackLine, ...]:
     named = list(dict.fromkeys(_PLACE.findall(stderr[stderr.find(_STACKS) :])))
     own = [(file, int(line)) for file, line in named if case.is_own(file)][-_MOST_LINES:]
     files = list(dict.fromkeys(file for file, _ in own))[-_MOST_FILES:]
-    codes = {file: code for file in files if (code := read_code(Path(file))) is not None}
+    codes = {file: code for file in files if (code := _code_of(file)) is not None}
     sources = {file: parsed(code) for file, code in codes.items()}
     return tuple(
         told
         for file, line in own
         if file in codes and (told := _told(file, line, codes[file].splitlines(), sources[file]))
     )
+
+
+def _code_of(file: str) -> str | None:
+    cell = _CELL.fullmatch(file)
+    return cell_code(Path(cell[1]), int(cell[2])) if cell else read_code(Path(file))
 
 
 def _told(file: str, line: int, lines: list[str], source: Source | None) -> StackLine | None:

@@ -101,9 +101,11 @@ def _text_of_solver(case: Case, exception: ExceptionInfo) -> str:
 
 
 def _blocks(case: Case, exception: ExceptionInfo) -> list[tuple[Frame, Block]]:
+    # What calls a notebook's cells is not its author's.
+    cells = [frame for frame in exception.traceback if ".ipynb, cell " in frame.file]
     return [
         (frame, block)
-        for frame in exception.traceback
+        for frame in cells or exception.traceback
         if (line := _line_of(case, frame))
         for block in line.within
     ]

@@ -1,5 +1,6 @@
 """The lines of the bundle's code in which a stack stands, as they are read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,14 @@ def test_a_function_without_a_return_is_told_where_it_is_handed_over(tmp_path: P
     assert told.hands_over["last_value"] == "d"
     (told,) = _read(tmp_path, code.replace("    d = [y]", "    return [y]"), 7)
     assert told.hands_over == {}
+
+
+def test_the_lines_of_a_notebooks_cell_are_those_of_the_cell(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": "no code"},
+        {"cell_type": "code", "source": ["for i in x:\n", "    step(i)\n"]},
+    ]
+    (tmp_path / "m.ipynb").write_text(json.dumps({"cells": cells}))
+    (told,) = _read(tmp_path, "", 2, file="m.ipynb, cell 2")
+    assert told.text == "step(i)" and told.within[0].text == "for i in x:"
+    assert not _read(tmp_path, "", 1, file="m.ipynb, cell 1")

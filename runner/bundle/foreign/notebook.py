@@ -80,17 +80,35 @@ def modules_of(folder: Path, file: str) -> set[str]:
     return set[str]().union(*map(_imports, sources or ()))
 
 
+def cell_code(file: Path, number: int) -> str | None:
+    """Return the code of a notebook's cell, as far as it can be read.
+
+    :param number: which it is of all cells, from 1 on.
+    """
+    try:
+        cells = _cells(read_text(file.parent, file.name))
+    except Failure:
+        return None
+    return None if cells is None else cells.get(number)
+
+
 def _sources(text: str) -> list[str] | None:
     """The cells of code; ``None`` where it is not a notebook."""
+    cells = _cells(text)
+    return None if cells is None else list(cells.values())
+
+
+def _cells(text: str) -> dict[int, str] | None:
+    """The cells of code by their numbers among all cells; ``None`` where it is not a notebook."""
     try:
         notebook = json.loads(text)
-        cells = [
-            cell
-            for sheet in notebook.get("worksheets", [notebook])  # of nbformat 3, before 2014
-            for cell in sheet["cells"]
+        sheets = notebook.get("worksheets", [notebook])  # of nbformat 3, before 2014
+        cells = enumerate((cell for sheet in sheets for cell in sheet["cells"]), 1)
+        return {
+            number: "".join(cell["source"] if "source" in cell else cell["input"])
+            for number, cell in cells
             if cell["cell_type"] == "code"
-        ]
-        return ["".join(cell["source"] if "source" in cell else cell["input"]) for cell in cells]
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
