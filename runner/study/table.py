@@ -98,7 +98,7 @@ class Table:
         if left:
             notes.append(
                 f"the study has not come to its end ({left}): its other tasks have no row. The same"
-                " command goes on with them"
+                f" command goes on with them{', once for each --shard' * ('shard' in left)}"
             )
         if before:
             notes.append(
