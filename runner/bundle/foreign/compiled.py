@@ -1,6 +1,7 @@
 """Finds the modules that a folder's own sources in C, Fortran and the like are compiled to."""
 
 import re
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +21,8 @@ _MODULE = re.compile(
 )
 
 
-def compiled_modules(folder: Path) -> set[str]:
+@lru_cache(maxsize=1)  # asked of each script that a folder has
+def compiled_modules(folder: Path) -> frozenset[str]:
     """Return the modules that scripts, makefiles or the sources themselves name so."""
     found = set[str]()
     entries = map(PurePosixPath, all_entries(folder))
@@ -31,4 +33,4 @@ def compiled_modules(folder: Path) -> set[str]:
         except Failure:  # too large, or in no encoding that a build's files are in
             continue
         found.update(name for groups in _MODULE.findall(text) for name in groups if name)
-    return found
+    return frozenset(found)

@@ -168,7 +168,7 @@ def own_modules(folder: Path, file: str = "") -> set[str]:
     :param file: a path in it, beside which modules lie.
     """
     roots = set(map(PurePosixPath, (*ROOTS, _root(file))))
-    found = compiled_modules(folder)
+    found = {*compiled_modules(folder)}
     for entry in map(PurePosixPath, all_entries(folder)):
         if entry.suffix not in (".py", ".pyx", ".so", ".pyd"):
             continue
