@@ -50,7 +50,7 @@ SEED_WORDS = (
     re.compile(rf"(?:{'|'.join(name for each in _ANOTHER.values() for name in each)})\("),
 )
 """The words of source in which :func:`own_seeds` may find something; of the others likewise."""
-SYSTEM_WORDS = (re.compile(r"os\.open\(|ctypes"),)
+SYSTEM_WORDS = re.compile(r"os\.open\(|ctypes"), re.compile("|".join((*DEVICES, *_OF_C)))
 UUID_WORDS = (re.compile(r"uuid[14]\("),)
 QUERY_WORDS = re.compile("duckdb"), _DUCKDB_DRAWS
 
