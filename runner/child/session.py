@@ -290,7 +290,7 @@ class Session:
         """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
         # Only a failure is worth these.
         from runner.child.imported_around import imported_around
-        from runner.diagnosis.child_raised import concerns_imports, missing_library
+        from runner.diagnosis.child_raised import concerns_imports, misses_module, missing_library
         from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
         from runner.diagnosis.noexec import suspect_paths
         from runner.environment.extras import extras_of
@@ -300,11 +300,12 @@ class Session:
         if concerns_imports(exception) and environment is not None and environment.path is not None:
             case.installed = await in_thread(installed_modules, Path(environment.path))
             case.journal.fact(Origin.INSTALLED, case.installed)
-            asked = case.bundle_dependencies
-            case.extras = await in_thread(extras_of, Path(environment.path), asked)
-            case.journal.fact(Origin.EXTRAS, case.extras)
-            case.imported = await in_thread(imported_around, case, exception)
-            case.journal.fact(Origin.IMPORTED, case.imported)
+            if misses_module(exception):
+                asked = case.bundle_dependencies
+                case.extras = await in_thread(extras_of, Path(environment.path), asked)
+                case.journal.fact(Origin.EXTRAS, case.extras)
+                case.imported = await in_thread(imported_around, case, exception)
+                case.journal.fact(Origin.IMPORTED, case.imported)
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)

@@ -131,6 +131,11 @@ def concerns_imports(exception: ExceptionInfo) -> bool:
     )
 
 
+def misses_module(exception: ExceptionInfo) -> bool:
+    """Tell whether a module, or a name of one, was not found."""
+    return _find(exception, "ImportError", "ModuleNotFoundError") is not None
+
+
 def concerns_bytecode(exception: ExceptionInfo) -> bool:
     """Tell whether a module's bytecode could not be read: a full disk had cut it short, say."""
     return any("marshal data" in link.message for link in chain(exception))
