@@ -47,17 +47,19 @@ def _nearest(requirement: PythonRequirement, found: Sequence[object]) -> list[Hi
 
     For it, the dependencies of that time have wheels more often than for the newest.
     """
-    oldest = OLDEST_FOR_TASKS.minor
-    before = (f"3.{minor}.{patch}" for minor in range(oldest) for patch in range(20))
-    after = any(requirement.specifier.contains(f"3.{minor}.9") for minor in range(oldest, 20))
+    older = range(OLDEST_FOR_TASKS.minor)
+    before = (f"3.{minor}.{patch}" for minor in older for patch in range(20))
     able = [
         one
         for one in found
         if isinstance(one, Interpreter) and one.parsed_version >= OLDEST_FOR_TASKS
     ]
-    if after or not able or not any(map(requirement.specifier.contains, before)):
+    if lowest_minor(requirement.specifier) is not None or not able:
         return []
-    return _widen(requirement, min(able, key=lambda one: one.parsed_version), first=True, to="==")
+    if not any(map(requirement.specifier.contains, before)):
+        return []  # Python 2: what is rewritten may run on any.
+    nearest = min(able, key=lambda one: one.parsed_version)
+    return _widen(requirement, nearest, first=True, exactly=True)
 
 
 def policy_conflict(
@@ -174,7 +176,11 @@ def _install_or_widen(
 
 
 def _widen(
-    requirement: PythonRequirement, insisted: Interpreter, *, first: bool = False, to: str = ">="
+    requirement: PythonRequirement,
+    insisted: Interpreter,
+    *,
+    first: bool = False,
+    exactly: bool = False,
 ) -> list[Hint]:
     if requirement.text is None or requirement.line is None:
         return []
@@ -182,7 +188,7 @@ def _widen(
         return []
     series = minor_version(insisted.version)
     file = (requirement.at or "pyproject.toml").partition(":")[0]
-    wanted = f"=={series}.*" if to == "==" else f">={series}"
+    wanted = f"=={series}.*" if exactly else f">={series}"
     after = requirement.line.replace(requirement.text, wanted)
     if file.startswith(".python-version"):
         after = series
