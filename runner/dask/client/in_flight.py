@@ -194,8 +194,8 @@ class InFlight:
         if work is not None:
             self._loop.add_callback(self._let_go, work)
 
-    async def _let_go(self, work: Work[Any]) -> None:
+    def _let_go(self, work: Work[Any]) -> None:
         self.watch.works.discard(work)
         sent, work.sent = work.sent, None
         if sent is not None:
-            await sent.leave(work)
+            sent.leave(work)

@@ -189,7 +189,7 @@ class Watch:
         late = min(self._taken_at, now - LOOK_SECONDS)
         back |= {one.sent for one in self.works if one.sent and one.sent.gathered_at < late}
         for sent in filter(None, back):
-            await sent.take_back()
+            sent.take_back()
 
     async def _stuck(self, placed: Placed) -> Sequence[str]:
         """Return the tasks that no worker can run as things are.
@@ -208,7 +208,7 @@ class Watch:
             fit = placed.able(self.workers)
             # One that starts again has another address; one that joins may offer what is asked for.
             if self.workers.keys() & set(self.workers if fit is None else fit).difference(there):
-                await self._send_to_others(placed, gone=not there)
+                self._send_to_others(placed, gone=not there)
                 stuck = []
         if not stuck:
             placed.stuck_seconds = 0.0
@@ -217,7 +217,7 @@ class Watch:
             await placed.end(self._client, placed.why_nobody_runs_it(wish, self.workers))
         return stuck
 
-    async def _send_to_others(self, work: Work[Any], *, gone: bool) -> None:
+    def _send_to_others(self, work: Work[Any], *, gone: bool) -> None:
         """:param gone: all workers that it was sent to have left.
 
         It may be what kills them, and Dask, to which it is another task then, does not count that.
@@ -229,7 +229,7 @@ class Watch:
         if work.orphaned > MOST_ORPHANED:
             work.fail(error_of(left_each_time(work.orphaned), work.bundle))
         else:
-            await work.sent.take_back()
+            work.sent.take_back()
 
     def _waited_too_long(self, placed: Placed) -> bool:
         """Count the time for which no worker can run it."""

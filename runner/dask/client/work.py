@@ -105,18 +105,20 @@ class Sent(Struct, eq=False):
     taken_back: "asyncio.Future[None]"
     gathered_at: float = inf
 
-    async def take_back(self) -> None:
+    # Calls are released, which ends what nobody else wants. A cancellation would be told to each
+    # client of the cluster, and one that is about to connect fails where that comes with its
+    # greeting (``assert len(msg) == 1`` in ``Client._ensure_connected``, distributed 2026.8).
+
+    def take_back(self) -> None:
         """Have its works sent to others, also where its worker has the answer and is silent."""
         self.taken_back.cancel()
-        with suppress(*GONE):  # then it has ended there
-            await self.future.cancel(asynchronous=True)
+        self.future.release()
 
-    async def leave(self, work: "Work[Any]") -> None:
+    def leave(self, work: "Work[Any]") -> None:
         """One is waited for no more; with the last of them, the call ends."""
         self.wanted.discard(work)
         if not self.wanted and not self.future.done():
-            with suppress(*GONE):
-                await self.future.cancel(asynchronous=True)
+            self.future.release()
 
 
 class Work(Placed, Generic[T], kw_only=True):

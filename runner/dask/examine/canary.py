@@ -8,8 +8,6 @@ import asyncio
 import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
 from typing import TypeAlias
 
 from distributed import Client, Future
@@ -83,9 +81,7 @@ def _outcome(
             hint = Hint("look at the logs of this worker and of the scheduler")
             return Observation(subject, Verdict.PROBLEM, text, [hint])
     text, advice = _not_back(client, worker, future)
-    # A scheduler that hangs answers no cancellation either.
-    with suppress(FutureTimeoutError):
-        in_thread(future.cancel, _LOOK_SECONDS)
+    future.release()
     if advice is None:
         return Observation(subject, Verdict.WARNING, text)
     return Observation(subject, Verdict.PROBLEM, text, [Hint(advice)])

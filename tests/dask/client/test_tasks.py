@@ -262,6 +262,22 @@ def test_a_cancelled_future_ends_its_task(
     wait_until(lambda: not runs_tasks(two))
 
 
+def test_other_clients_hear_nothing_of_a_task_that_is_given_up(
+    client: Client, bundle: Path, two: DaskCluster, tmp_path: Path
+) -> None:
+    """One that was about to connect would fail by it, as its greeting is to come alone."""
+    heard = []
+    with Client(two.address, set_as_default=False) as other:
+        other._stream_handlers["cancelled-keys"] = lambda keys, **_: heard.append(keys)
+        future = runner.dask.submit(client, bundle, Task("mark", {"file": str(tmp_path / "begun")}))
+        wait_until((tmp_path / "begun").exists)
+        assert future.cancel()
+        wait_until(lambda: not runs_tasks(two))
+        # What the scheduler says comes in order.
+        assert other.submit(int, "1").result(SECONDS) == 1
+    assert not heard
+
+
 def test_what_may_pass_by_itself_is_tried_again(
     client: Client, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

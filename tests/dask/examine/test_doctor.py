@@ -4,11 +4,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("distributed")
 
+from distributed import Client
+from distributed.diagnostics.plugin import SchedulerPlugin
 from loopback import DaskCluster
 
 from runner.dask.examine.doctor import examine_cluster
@@ -97,6 +100,30 @@ def test_a_worker_that_hangs_gets_no_canary(two: DaskCluster) -> None:
     assert warning.verdict is Verdict.WARNING and hung.address in warning.subject
     assert sound.address in seen[-1].text and hung.address not in seen[-1].text
     hung.process.send_signal(signal.SIGCONT)
+
+
+def cancels_as_the_next_one_connects(address: str) -> None:
+    """As another client may, whose cancellation comes together with the greeting of the next."""
+
+    # A local class, which goes by value: the cluster has no module of this name.
+    class Other(SchedulerPlugin):  # type: ignore[misc]
+        def add_client(self, scheduler: Any, client: str) -> None:
+            told = {"op": "cancelled-keys", "keys": [], "reason": None, "msg": None}
+            scheduler.loop.add_callback(scheduler.report, told)
+            del scheduler.plugins["other"]
+
+    with Client(address, set_as_default=False) as client:
+        client.register_plugin(Other(), name="other")
+
+
+def test_a_cluster_whose_other_clients_cancel_their_tasks_can_be_looked_at(
+    two: DaskCluster,
+) -> None:
+    cancels_as_the_next_one_connects(two.address)
+    with pytest.raises(AssertionError):
+        Client(two.address, set_as_default=False)
+    cancels_as_the_next_one_connects(two.address)
+    assert amiss(examine_cluster(two.address, [])) == []
 
 
 def test_dasks_own_log_and_warnings_are_not_heard(two: DaskCluster) -> None:
