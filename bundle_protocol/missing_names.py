@@ -22,6 +22,9 @@ _ARGUMENT = re.compile(
     r"(?:.{0,300}<locals>\.)?([\w.]{1,300})\(\) got an unexpected keyword argument"
     r" '([^'\n]{1,200})'"
 )
+_MISCALLED = re.compile(
+    r"(?:.{0,300}<locals>\.)?([\w.]{1,300})\(\) (?:missing \d+ required |takes (?:from )?\d)"
+)
 _DEFINES = re.compile(r"\s*(?:def|class|async def|@)\b")
 _NEAR = 0.8
 _MAX_NAMES = 5000
@@ -34,7 +37,8 @@ def other_names(at: FailingLine) -> dict[str, object]:
 
     :returns: ``missing_name``, and ``near``, the nearest that there is, where one is near; for an
         argument of a function that Python has compiled also ``arguments``, those that it takes, one
-        on each line, and ``function_file``, where it is defined; for a variable ``top_line``, the
+        on each line, and ``function_file``, where it is defined; so for one that was called with
+        too few or too many, and ``function_line``; for a variable ``top_line``, the
         line before which its module may import it; for an attribute ``init_file``, ``made_line``
         and ``made_text``, where ``__init__()`` has it as a variable alone.
     """
@@ -57,11 +61,20 @@ def other_names(at: FailingLine) -> dict[str, object]:
         code = _code(frame, found[1])
         if code is None:
             return {}
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        taken = [name for name in names if name != "self"]
+        taken = _arguments(code)
         known = {"arguments": "\n".join(taken), "function_file": code.co_filename}
         return {**_near(found[2], taken), **known} if taken else {}
+    if isinstance(error, TypeError) and (found := _MISCALLED.match(message)):
+        code = _code(frame, found[1])
+        if code is not None:
+            known = {"arguments": "\n".join(_arguments(code)), "function_file": code.co_filename}
+            return {**known, "function_line": code.co_firstlineno}
     return {}
+
+
+def _arguments(code: CodeType) -> list[str]:
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return [name for name in names if name != "self"]
 
 
 def _of_init_alone(asked: object, name: str) -> dict[str, object]:

@@ -281,7 +281,21 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
     many = _TOO_MANY.search(message) if case.is_own(last.file) else None
     if many and int(many[1]) + 1 == int(many[2]):
         return Hint("see whether its def lacks self, which a method is handed first")
+    if (definition := _definition(case, exception)) is not None:
+        return Hint(f"call it as {definition}")
     for words, advice, line in _ADVICE:
         if line.search(frame.text or "") and (found := words.search(message)):
             return Hint(printable(advice.format(*found.groups())))
     return None
+
+
+def _definition(case: Case, exception: ExceptionInfo) -> str | None:
+    """The function of the bundle that was called with too few values or too many."""
+    taken, file, line = map(
+        exception.attributes.get, ("arguments", "function_file", "function_line")
+    )
+    if not isinstance(file, str) or not isinstance(line, int) or not case.is_own(file):
+        return None
+    name = exception.message.partition("()")[0].rpartition(".<locals>.")[2]
+    called = f"{name}({', '.join(str(taken).splitlines())})"
+    return one_line(printable(f"{case.short_path(file)}:{line} defines it: {called}"), 300)

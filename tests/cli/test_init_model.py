@@ -45,9 +45,9 @@ def test_of_several_each_is_named_and_nothing_is_written(
     assert main(["init", str(folder)]) == 2
     said = _commands(capfd.readouterr().err)
     init = f"modelops-runner init {folder} --model"
-    assert said == [f"{init} demo.py", f"{init} 'simulate it.py'", f"{init} helpers.py"]
+    assert said == [f"{init} 'simulate it.py'", f"{init} demo.py", f"{init} helpers.py"]
     assert _names(folder) == {"simulate it.py", "demo.py", "helpers.py", "old"}
-    assert main(shlex.split(said[1])[1:]) == 0
+    assert main(shlex.split(said[0])[1:]) == 0
     # What only a file imports that is not run may be a stranger's by now.
     assert read_bundle(folder).dependencies == ("six",)
     with Runner(cache=tmp_path / "cache") as runner:
@@ -63,6 +63,9 @@ def test_where_none_is_at_the_top_those_below_are_named(
         "epi/model.py": MAIN.format("3"),
         "examples/lockdown.py": "print(1)\n",
         "examples/helpers.py": "N = 2\n",
+        "dashboard.py": "import streamlit as st\nst.title('epi')\n",
+        "a/plots.py": "print('a plot')\n",
+        "app/page.py": "import streamlit as st\nst.title('epi')\n",
         "docs/conf.py": "print('not a model')\n",
         "tests/test_epi.py": MAIN.format("4"),
         "notebooks/a study.ipynb": "{}",
@@ -70,7 +73,8 @@ def test_where_none_is_at_the_top_those_below_are_named(
     folder = _write(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
     assert _commands(capfd.readouterr().err)[1:] == [
-        f"modelops-runner init {folder} --model epi/model.py",
+        f"modelops-runner init {folder} --model epi/model.py",  # by its name
+        f"modelops-runner init {folder} --model a/plots.py",
         f"modelops-runner init {folder} --model examples/lockdown.py",
         f"modelops-runner init {folder} --model 'notebooks/a study.ipynb'",
     ]
@@ -243,15 +247,21 @@ def test_a_function_may_be_named_and_a_stub_is_replaced(
             "model.py has no function sprd that can be called with a task's parameters; name a"
             " function of it: model.py:spread, model.py:decay",
         ),
+        (
+            "page.py",
+            "page.py makes a page for a browser, by streamlit; name a function of it: page.py:grow",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_said_and_nothing_is_written(
     named: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = _write(tmp_path / "m", {"model.py": FUNCTIONS, "../outside.py": "print(1)\n"})
+    page = "import streamlit as st\ndef grow(rate):\n    return rate\nst.write(grow(2))\n"
+    files = {"model.py": FUNCTIONS, "page.py": page, "../outside.py": "print(1)\n"}
+    folder = _write(tmp_path / "m", files)
     assert main(["init", str(folder), "--model", named]) == 2
     assert said in capfd.readouterr().err
-    assert _names(folder) == {"model.py"}
+    assert _names(folder) == {"model.py", "page.py"}
 
 
 def test_a_command_of_the_project_is_run_as_one(tmp_path: Path) -> None:

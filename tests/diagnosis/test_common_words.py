@@ -18,6 +18,7 @@ def nothing(): 0
 class M:
     def run(days): return days
 total = 0
+def step(beta, gamma): return beta * gamma
 """
 # A line of the function, and words of the first hint.
 SAID = {
@@ -35,6 +36,9 @@ SAID = {
     "1 / 0": "see wire.py",
     "raise TypeError(\"'NoneType' object\")": "see wire.py",
     "float('high')": "see wire.py",
+    "step(1)": "call it as wire.py:7 defines it: step(beta, gamma)",
+    "step(1, 2, 3)": "call it as wire.py:7 defines it: step(beta, gamma)",
+    "datetime(1)": "see wire.py",
 }
 
 

@@ -81,7 +81,11 @@ def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Ru
         return Notebook(file)
     functions = functions_in(folder, file)
     if not function:
-        if (script := script_in(folder, file)) is not None:
+        try:
+            script = script_in(folder, file)
+        except ValueError as error:
+            raise ValueError(f"{error}{_one_of(functions)}") from error
+        if script is not None:
             return script
         raise ValueError(f"{file} does nothing when it is run{_one_of(functions)}")
     for model in functions:

@@ -23,6 +23,9 @@ _MOST_READ = 200
 _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse", "typer", "tyro"}
 # Those that make a command of a function, and options of its parameters.
 _BY_PARAMETERS = {"fire", "typer", "tyro"}
+# What these make is shown by a server to a browser, and gives no result by itself.
+_PAGES = {"dash", "gradio", "nicegui", "shiny", "solara", "streamlit"}
+_LIKELY = re.compile(r"(?i)main|run|simul|model")
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -69,11 +72,12 @@ def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
     for name, source in sources.items():
         modules |= imports_of(source.tree) - {name.removesuffix(".py")}
     files = {f"{module}.py" for module in modules}
-    mains = [name for name, source in sources.items() if _has_main(source)]
+    may_run = [name for name in _likely_first(sources) if _page_of(sources[name]) is None]
+    mains = [name for name in may_run if _has_main(sources[name])]
     others = [
         name
-        for name, source in sources.items()
-        if name not in mains and name not in files and _does_something(source)
+        for name in may_run
+        if name not in mains and name not in files and _does_something(sources[name])
     ]
     others += [name for name in mains if name in files]
     alone = [name for name in mains if name not in files]
@@ -83,8 +87,13 @@ def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
 
 
 def script_in(folder: Path, file: str) -> Script | None:
-    """Return a file as a script; ``None`` where it cannot be parsed, or does nothing."""
+    """Return a file as a script; ``None`` where it cannot be parsed, or does nothing.
+
+    :raises ValueError: it gives no result by itself.
+    """
     source = read_source(folder / file)
+    if source is not None and (page := _page_of(source)) is not None:
+        raise ValueError(f"{file} makes a page for a browser, by {page}")
     if source is None or not (_has_main(source) or _does_something(source)):
         return None
     return _script(folder, file, source)
@@ -96,9 +105,21 @@ def scripts_below(folder: Path) -> list[str]:
     for name in files_below(folder)[:_MOST_READ]:
         source = read_source(folder / name)
         is_packages = (folder / name).with_name("__init__.py").exists()
-        if source and (_has_main(source) or (not is_packages and _does_something(source))):
+        if source is None or _page_of(source) is not None:
+            continue
+        if _has_main(source) or (not is_packages and _does_something(source)):
             found.append(name)
-    return found
+    return _likely_first(found)
+
+
+def _likely_first(names: Iterable[str]) -> list[str]:
+    """Put the files first whose names say that they run a model."""
+    return sorted(names, key=lambda name: _LIKELY.search(PurePosixPath(name).stem) is None)
+
+
+def _page_of(source: Source) -> str | None:
+    """The library with which a file makes a page for a browser."""
+    return min(imports_of(source.tree) & _PAGES, default=None)
 
 
 def console_scripts(folder: Path, scripts: Mapping[str, object]) -> list[Script]:
