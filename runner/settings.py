@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -121,6 +122,29 @@ class Settings(Struct, frozen=True, kw_only=True):
     def named_variables(self, bundle: Bundle) -> tuple[str, ...]:
         """The variables, and patterns of them, that children of a bundle get besides."""
         return (*bundle.defaults.env, *self.env)
+
+    def options(self) -> tuple[str, ...]:
+        """The options of ``modelops-runner exec`` that ask for the same, each as it is typed."""
+        valued = {
+            "--python": self.python,
+            "--lock": self.lock,
+            "--threads": self.threads,
+            "--memory-limit": self.memory_limit and f"{self.memory_limit / 2**20:g}MiB",
+            "--timeout": self.timeout and f"{self.timeout:g}",
+        }
+        if self.startup_timeout != STARTUP_TIMEOUT:
+            valued["--startup-timeout"] = f"{self.startup_timeout:g}"
+        if self.build_timeout not in (None, BUILD_TIMEOUT):
+            valued["--build-timeout"] = f"{self.build_timeout:g}"
+        plain = {"--offline": self.offline, "--ignore-lock": self.ignore_lock}
+        variables = [
+            name if value is None else f"{name}={value}" for name, value in self.env.items()
+        ]
+        return (
+            *(name for name, is_given in plain.items() if is_given),
+            *(f"{name} {shlex.quote(str(one))}" for name, one in valued.items() if one is not None),
+            *(f"--env {shlex.quote(one)}" for one in variables),
+        )
 
     def time_limit(self, bundle: Bundle) -> float | None:
         """The seconds that a task of a bundle may take."""

@@ -160,6 +160,8 @@ class Case:
         self.bundle_dependencies: tuple[str, ...] = ()
         """The bundle's declared requirements (PEP 508), as far as its files say; its extras'
         and groups too, with markers that name these (PEP 751)."""
+        self.options: tuple[str, ...] = ()
+        """The options of a command by which it runs as here, each as it is typed."""
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
@@ -328,13 +330,14 @@ class Case:
         return shlex.quote(f"{self.bundle.path}/{file}" if self.bundle else file)
 
     def exec_command(self, options: str = "", *, without: str | None = None) -> str:
-        """The command that runs the same task, with more options.
+        """The command that runs the same task in the same way, but for these options.
 
         :param without: a parameter that is left out.
         """
-        return " ".join(
-            ["modelops-runner exec", self.bundle_argument(), *self._asked(without), options]
-        ).rstrip()
+        words = ["modelops-runner exec", self.bundle_argument(), *self._asked(without)]
+        given = {*options.split(" ")} - {"--env"}  # of which there may be several
+        words += [one for one in self.options if one.split(" ")[0] not in given]
+        return " ".join([*words, options]).rstrip()
 
     def _asked(self, without: str | None) -> list[str]:
         """The words of a command line that ask for the task, but for parameters that are long."""

@@ -8,7 +8,7 @@ from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand, chain
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand, chain, original
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
@@ -246,9 +246,9 @@ def _surfaced(case: Case, exception: ExceptionInfo, root: ExceptionInfo) -> str:
 
 
 def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
-    """The first of an exception group's members, which says what a group itself does not."""
-    while exception.exceptions:
-        exception = exception.exceptions[0]
+    """Return what was raised first: a group's member, the original of a copy."""
+    while (inner := next(iter(exception.exceptions), original(exception))) is not None:
+        exception = inner
     return exception
 
 
@@ -295,7 +295,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         summary += f", {calls} calls deep"
     if message:
         summary += f": {message}"
-    if leaf is not exception:
+    if exception.exceptions:
         group = one_line(printable(exception.message), 100)
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD

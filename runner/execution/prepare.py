@@ -170,6 +170,7 @@ def _read_of(bundle: Bundle, settings: Settings) -> ReadBundle:
         requires_python_at=python.at,
         requires_python_line=python.line,
         python=settings.python,
+        options=settings.options(),
     )
 
 

@@ -55,6 +55,8 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
     requires_python_line: str | None
     python: str | None
     """The request (``--python``)."""
+    options: tuple[str, ...] = ()
+    """Those of a command that runs the bundle alike."""
 
     def tell(self, case: Case) -> None:
         """Let a case know them."""
@@ -62,6 +64,7 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
         case.lfs_pointers = self.lfs_pointers
         case.pyproject = self.pyproject
         case.bundle_dependencies = self.dependencies
+        case.options = self.options
         at = self.requires_python_at or ""
         case.pin = self.requires_python_line if at.startswith(".python-version") else None
 

@@ -65,6 +65,8 @@ def test_where_none_is_at_the_top_those_below_are_named(
         "examples/helpers.py": "N = 2\n",
         "dashboard.py": "import streamlit as st\nst.title('epi')\n",
         "a/plots.py": "print('a plot')\n",
+        "run.py": "from server import server\nserver.launch()\n",
+        "server.py": "def draw(agent):\n    return 1\nserver = ModularServer(Epi, [draw])\n",
         "app/page.py": "import streamlit as st\nst.title('epi')\n",
         "docs/conf.py": "print('not a model')\n",
         "tests/test_epi.py": MAIN.format("4"),

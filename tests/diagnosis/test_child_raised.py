@@ -295,6 +295,34 @@ async def test_an_import_error_that_surfaces_as_a_key_error_is_named(
     assert report.exception is not None and report.exception.type == "KeyError"
 
 
+COPIED = {
+    "statistics.meann([1])": "AttributeError in wire.py:4 (process): module 'statistics' has no"
+    " attribute 'meann'",
+    "open('none.csv')": "FileNotFoundError in wire.py:4 (process): [Errno 2] No such file or"
+    " directory: 'none.csv'",
+}
+
+
+@pytest.mark.parametrize("call", COPIED)
+async def test_what_is_raised_again_as_a_copy_is_told_where_it_came_from(
+    call: str, tmp_path: Path
+) -> None:
+    """As SimPy does: what goes through its loop is another object, with no file of an OSError."""
+    source = f"""
+        import statistics
+        def process():
+            {call}
+        def wire(entrypoint, params, seed):
+            try:
+                process()
+            except Exception as error:
+                raise type(error)(*error.args) from error
+    """
+    report = await report_of(tmp_path, source)
+    assert report.code is Code.TASK_RAISED
+    assert report.summary == COPIED[call]
+
+
 async def test_what_a_failure_hid_is_told_only_where_it_is_an_import(tmp_path: Path) -> None:
     source = """
         def wire(entrypoint, params, seed):

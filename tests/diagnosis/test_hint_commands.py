@@ -5,8 +5,11 @@ import os
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from runner.cli.command_line.commands import Exec
+from runner.cli.command_line.parser import parse
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.machine import Noexec
 from runner.diagnosis.noexec import move_hint
@@ -16,6 +19,7 @@ from runner.environment.own_io import own_io
 from runner.events import Phase
 from runner.interpreter.failures import broken
 from runner.interpreter.model import Broken
+from runner.settings import Isolation, Options, Settings
 from runner.study.writing import not_kept
 
 FOLDER = Path("/data/My models (2026)")
@@ -65,3 +69,30 @@ def test_a_full_disk_is_looked_at_where_it_is(tmp_path: Path) -> None:
     command = not_kept(_error(errno.ENOSPC), folder, 1).hints[0].command
     assert command is not None
     assert shlex.split(command) == ["df", "-h", "-i", str(folder)]
+
+
+# Options of the library, and words of the command.
+OPTIONS: dict[str, Options] = {
+    "--python 3.12": {"python": "3.12"},
+    "--offline --ignore-lock": {"offline": True, "ignore_lock": True},
+    "--memory-limit 512.5MiB": {"memory_limit": 1025 << 19},
+    "--env 'A=x y' --env HOME": {"env": {"A": "x y", "HOME": None}},
+    "--timeout 60": {"timeout": 5},  # the hint has another one
+    "--startup-timeout 9 --build-timeout 8.5": {"startup_timeout": 9, "build_timeout": 8.5},
+    "--threads 2": {"threads": 2, "children": 3, "isolation": "warm"},
+}
+
+
+@pytest.mark.parametrize("words", OPTIONS)
+def test_a_command_runs_a_bundle_as_it_was_run(words: str) -> None:
+    settings = Settings.of(OPTIONS[words])
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    case.options = settings.options()
+    command = case.exec_command("--timeout 60")
+    assert command.replace(" --timeout 60", "") + " --timeout 60" == command
+    assert words in command
+    typed = parse(shlex.split(command)[1:], {})
+    assert isinstance(typed, Exec)
+    known = msgspec.structs.replace(settings, timeout=60, children=None, isolation=Isolation.FORK)
+    assert typed.settings == known

@@ -17,6 +17,7 @@ from runner.bundle.source import read_source
 from runner.diagnosis.imports.misspelt_modules import one_edit_from
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
 
 _MOST_FILES = 200
@@ -155,8 +156,8 @@ def required_by(
 
 
 def others_of(imported: Collection[str], own: Collection[str]) -> list[str]:
-    """Those of some modules at the top that are neither one's own nor Python's."""
-    return sorted({*imported} - {*own} - set(sys.stdlib_module_names))
+    """Those of some modules at the top that are neither one's own nor any Python's."""
+    return sorted({*imported} - {*own} - set(sys.stdlib_module_names) - set(REMOVED_MODULES))
 
 
 def own_modules(folder: Path, file: str = "") -> set[str]:

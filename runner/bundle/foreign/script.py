@@ -25,6 +25,7 @@ _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse",
 _BY_PARAMETERS = {"fire", "typer", "tyro"}
 # What these make is shown by a server to a browser, and gives no result by itself.
 _PAGES = {"dash", "gradio", "nicegui", "shiny", "solara", "streamlit"}
+_OF_MESA = re.compile(r"(?m)^\s*\w*server\.launch\(|^\w+ = ModularServer\(")  # before 3
 _LIKELY = re.compile(r"(?i)main|run|simul|model")
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
@@ -72,7 +73,7 @@ def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
     for name, source in sources.items():
         modules |= imports_of(source.tree) - {name.removesuffix(".py")}
     files = {f"{module}.py" for module in modules}
-    may_run = [name for name in _likely_first(sources) if _page_of(sources[name]) is None]
+    may_run = [name for name in _likely_first(sources) if page_of(sources[name]) is None]
     mains = [name for name in may_run if _has_main(sources[name])]
     others = [
         name
@@ -92,7 +93,7 @@ def script_in(folder: Path, file: str) -> Script | None:
     :raises ValueError: it gives no result by itself.
     """
     source = read_source(folder / file)
-    if source is not None and (page := _page_of(source)) is not None:
+    if source is not None and (page := page_of(source)) is not None:
         raise ValueError(f"{file} makes a page for a browser, by {page}")
     if source is None or not (_has_main(source) or _does_something(source)):
         return None
@@ -105,7 +106,7 @@ def scripts_below(folder: Path) -> list[str]:
     for name in files_below(folder)[:_MOST_READ]:
         source = read_source(folder / name)
         is_packages = (folder / name).with_name("__init__.py").exists()
-        if source is None or _page_of(source) is not None:
+        if source is None or page_of(source) is not None:
             continue
         if _has_main(source) or (not is_packages and _does_something(source)):
             found.append(name)
@@ -117,8 +118,10 @@ def _likely_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: _LIKELY.search(PurePosixPath(name).stem) is None)
 
 
-def _page_of(source: Source) -> str | None:
+def page_of(source: Source) -> str | None:
     """The library with which a file makes a page for a browser."""
+    if _OF_MESA.search(source.text):
+        return "mesa"
     return min(imports_of(source.tree) & _PAGES, default=None)
 
 

@@ -31,11 +31,10 @@ _SAYS_SO = re.compile(
     r"(?:in|since) (?:the )?(?:[A-Za-z-]{1,20} )?(?:version |v)?(\d{1,4}(?:\.\d{1,4}){0,3})"
 )
 _OF_OBJECT = re.compile(
-    r"'(?:numpy\.|Geo|Multi|Di|MultiDi)?(ndarray|DataFrame|Series|Graph|Axes)' object has no"
-    r" attribute '(\w{1,60})'"
+    r"'(?:numpy\.|Geo|Multi|Di|MultiDi)?(ndarray|DataFrame|Series|Graph|Axes"
+    r"|Index|DatetimeIndex|DatetimeProperties|Timedelta)' object has no attribute '(\w{1,60})'"
 )
-_OBJECTS = ("numpy.ndarray.", "pandas.DataFrame.", "pandas.Series.", "networkx.Graph.",
-            "matplotlib.Axes.")  # fmt: skip
+_METHOD = re.compile(r"\.|(?:numpy\.ndarray|pandas\.[A-Z]\w+|networkx\.Graph|matplotlib\.Axes)\.")
 _PACKAGES = {"ndarray": "numpy", "Graph": "networkx", "Axes": "matplotlib"}
 _OF_ANY = re.compile(r"'\w{1,80}' object has no attribute '(\w{1,60})'")
 _ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")
@@ -212,7 +211,7 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
     instead = change.instead or ""
     module, _, name = what.removesuffix("()").rpartition(".")
     after = line
-    if what == "pandas.DataFrame.append":
+    if what in ("pandas.DataFrame.append", "pandas.DataFrame._append"):
         return _concatenated(line)
     if what == "fillna(method=...)":
         written = r"\.fillna\(method=(['\"])(?:(b)(?:ack)?fill|ffill|pad)\1(?:, (inplace=True))?\)"
@@ -244,16 +243,18 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
 
 
 def _concatenated(line: str) -> str | None:
-    """``df = df.append(...)``, as pandas has it since 2; a dict is a row."""
-    found = re.fullmatch(r"(\w+) = \1\.append\((\{.*\}|\w+), ignore_index=True\)", line)
-    if found is None:
+    """``df = df.append({...})``, as pandas has it since 2.
+
+    Only of a row that is written there: a Series by a name would become a column.
+    """
+    row = re.fullmatch(r"([\w.]+) = \1\._?append\((\{.*\}), ignore_index=True\)", line)
+    if row is None:
         return None
-    row = f"pd.DataFrame([{found[2]}])" if found[2].startswith("{") else found[2]
-    return f"{found[1]} = pd.concat([{found[1]}, {row}], ignore_index=True)"
+    return f"{row[1]} = pd.concat([{row[1]}, pd.DataFrame([{row[2]}])], ignore_index=True)"
 
 
 def _is_method(what: str) -> bool:
-    return what.startswith((".", *_OBJECTS))
+    return _METHOD.match(what) is not None
 
 
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:

@@ -18,7 +18,7 @@ class PackageChange(Struct, frozen=True):
 ANY = "*"
 """In a module's place: an object's method, whichever its class is."""
 
-# `DISTRIBUTION VERSION MODULE`, then what went with it, each with what stands in for it (`-`:
+# `DISTRIBUTION VERSION MODULE ...`, then what went with it, each with what stands in for it (`-`:
 # nothing by the same use; `~`: its call may be left out): a name of the same module, a dotted one
 # from the top, or words; from the projects' release notes. Names are put in by machines: what has
 # other defaults is said in words.
@@ -121,24 +121,35 @@ imresize -
 scipy 1.2 scipy.misc
 imread imageio.imread
 imsave imageio.imwrite
+pandas 3 pandas.DataFrame pandas.Series
+_append pandas.concat
+backfill bfill
+first .loc[:label] up to the date that is meant
+last .loc[label:] from the date that is meant
+pad ffill
+swapaxes -
 pandas 3 pandas.DataFrame
 applymap map
-swapaxes -
-pandas 2 pandas.DataFrame
+bool iloc[0,0]
+pandas 3 pandas.Series
+bool item
+ravel to_numpy
+view astype(dtype)
+pandas 2 pandas.DataFrame pandas.Series
 append pandas.concat
 iteritems items
-lookup -
 mad (x-x.mean()).abs().mean()
 tshift shift(freq=...)
-pandas 1 pandas.DataFrame
-as_matrix to_numpy
-ix .loc[...] (labels) or .iloc[...] (positions)
-pandas 2 pandas.Series
-append pandas.concat
-iteritems items
+pandas 2 pandas.DataFrame
+lookup -
+pandas 2 pandas.Series pandas.Index
 is_monotonic is_monotonic_increasing
-mad (x-x.mean()).abs().mean()
-pandas 1 pandas.Series
+pandas 2 pandas.DatetimeIndex pandas.DatetimeProperties
+week isocalendar().week
+weekofyear isocalendar().week
+pandas 2 pandas.Timedelta
+delta value
+pandas 1 pandas.DataFrame pandas.Series
 as_matrix to_numpy
 ix .loc[...] (labels) or .iloc[...] (positions)
 pandas 2 pandas
@@ -370,10 +381,11 @@ def _names() -> dict[tuple[str, str], PackageChange]:
         for name in _OF_NUMPY.split()
     }
     for line in _CHANGES.strip().splitlines():
-        if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w.]+|\*)", line):
-            distribution, version, module = header.groups()
+        if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w. ]+|\*)", line):
+            distribution, version, modules = header.groups()
         else:
             name, instead = line.split(maxsplit=1)
             known = {"-": None, "~": "-"}.get(instead, instead)
-            found[module, name] = PackageChange(distribution, version, known)
+            change = PackageChange(distribution, version, known)
+            found |= {(module, name): change for module in modules.split()}
     return found

@@ -184,14 +184,29 @@ class ExceptionInfo(Struct, frozen=True):
 
 
 def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
-    """The exception, the members of it if it is a group, its cause, the cause's cause."""
+    """The exception, the members of it if it is a group, its cause, the cause's cause.
+
+    Not one that is a copy of its cause.
+    """
     waiting = [exception]
     while waiting:
         current = waiting.pop()
-        yield current
+        if original(current) is None:
+            yield current
         if current.cause is not None:
             waiting.append(current.cause)
         waiting += reversed(current.exceptions)
+
+
+def original(exception: ExceptionInfo) -> ExceptionInfo | None:
+    """Return the cause that a library has raised again as a copy, as SimPy's loop does.
+
+    The copy has no file of an ``OSError``, and none of the calls that led to it.
+    """
+    cause = exception.cause
+    if cause is None or cause.type != exception.type:
+        return None
+    return cause if cause.message.startswith(exception.message) else None
 
 
 class Excerpt(Struct, frozen=True):
