@@ -349,6 +349,7 @@ class Session:
     def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
         """Return what a task took, with notes of this side's."""
         written = self._folders.written_through()
+        notes = (*notes, self.dialogue.unnoticed_failure())
         if not (written or any(notes)):
             return executed
         said = [note for note in notes if note is not None]

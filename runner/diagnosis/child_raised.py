@@ -6,10 +6,10 @@ import msgspec
 
 from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
-from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand, chain, original
 from runner.diagnosis.report.text import last_lines, one_line, printable
+from runner.diagnosis.unnoticed_failures import add_failed_thread
 from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 

@@ -162,9 +162,11 @@ def _runs_in(folder: Path, file: str, source: Source) -> str:
     """Return its own folder, where that has what its relative paths name, and the top has not."""
     own = PurePosixPath(file).parent
     named = [
-        node.value
+        name
         for node in ast.walk(source.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200
+        # Files of a command line as well: os.system("python pendulum.py")
+        for name in (node.value, *re.findall(r"(?<=\s)[\w./-]+\.\w+", node.value))
     ]
     of_own = {text for text in named if _is_in(folder, own, text)}
     of_top = {text for text in named if _is_in(folder, PurePosixPath("."), text)}
