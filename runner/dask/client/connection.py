@@ -57,7 +57,7 @@ def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) ->
 async def on_scheduler(
     client: Client, function: Callable[..., Awaitable[T]], *given: Any
 ) -> T | None:
-    """What a function of :mod:`runner.dask.scheduler` gives there; on the client's own event loop.
+    """The answer of a function of :mod:`runner.dask.scheduler`; on the client's own event loop.
 
     :returns: ``None``: there is no answer. Who watches the scheduler says so.
     """
