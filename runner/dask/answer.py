@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.child.mapped_file import map_file
 from runner.dask.failures import error_of, lost
@@ -73,7 +74,8 @@ class Answer(Struct, frozen=True):
         result = self.result
         if self.kept:
             result = result.with_outputs({n: _kept(n, Path(f)) for n, f in self.kept.items()})
-        result.bundle.path = bundle.path
+        # Where this is asked on a worker, its runner has the same object, and knows paths by it.
+        result.bundle = replace(result.bundle, path=bundle.path)
         return result
 
     def _check(self, bundle: BundleInfo) -> None:

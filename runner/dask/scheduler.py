@@ -18,8 +18,8 @@ from runner.diagnosis.report.model import Report
 # The topic of the events by which workers say that they cannot run a task.
 REFUSALS = "modelops-runner-refusals"
 
-# As a restriction to no worker at all: an empty one is none.
-_NOWHERE = frozenset({""})
+# The address of no worker: a restriction to it keeps a task until it may run somewhere.
+NOWHERE = "tcp://0.0.0.0:0"
 
 _OWNERS = "modelops-bundle-owners"
 
@@ -89,7 +89,8 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
                 tuple(sorted({*(task.worker_restrictions or ()), *(task.host_restrictions or ())})),
             )
             for task in dask_scheduler.unrunnable
-            if any(one.client_key == client for one in task.who_wants or ())
+            if task.worker_restrictions != {NOWHERE}
+            and any(one.client_key == client for one in task.who_wants or ())
         },
         _refusals(dask_scheduler),
     )
@@ -153,7 +154,7 @@ async def place(
         task = dask_scheduler.tasks.get(key)
         if task is None:
             continue
-        task.worker_restrictions = None if workers is None else set(workers) or set(_NOWHERE)
+        task.worker_restrictions = None if workers is None else set(workers) or {NOWHERE}
         held = task.processing_on
         if held is not None and workers is not None and held.address not in workers:
             taken[key] = held.address

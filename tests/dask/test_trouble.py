@@ -17,7 +17,8 @@ from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.client import in_flight, preflight, sending, watch
+from runner.dask.client import connection, in_flight, preflight, sending, study_scheduler, watch
+from runner.dask.client.study import studies_of
 from runner.dask.scheduler import census, held
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
@@ -26,7 +27,7 @@ from runner.task import Task
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.5)
     monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(watch, "NO_WORKERS_SECONDS", 1.0)
     monkeypatch.setattr(watch, "LEFT_SECONDS", 1.0)
@@ -85,6 +86,29 @@ def test_a_cluster_that_adapts_grows_for_a_study(bundle: Path) -> None:
         # It shrinks again when there is nothing to do, and grows for the next.
         wait_until(lambda: not client.nthreads())
         assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+        # Also where tasks go to those only that are known to run them, as one was that does not.
+        studies_of(client).study(bundle, None).eligibility.left("tcp://127.0.0.1:1")
+        wait_until(lambda: not client.nthreads())
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+        wait_until(lambda: not client.nthreads())
+        kept = runner.dask.map(client, bundle, seeds(tasks=2), keep=True)
+        assert numbers(client.gather(kept)) == [0, 1]
+
+
+def test_a_study_goes_on_where_somebody_restarts_the_cluster(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(study_scheduler, "_NOTICE_SECONDS", 0.2)
+    with (
+        DaskCluster(1, nanny=True) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        outcomes = runner.dask.map(client, bundle, seeds("sleep", 30, seconds=0.1))
+        found = numbers([next(outcomes)])
+        with Client(started.address, set_as_default=False) as other:
+            other.restart(timeout=SECONDS)
+        assert found + numbers(outcomes) == list(range(30))
+        assert "the scheduler has let go of the task; again in 1 s" in caplog.text
 
 
 # What a task asks for, and no worker is.

@@ -1,6 +1,7 @@
 """Asks a client's cluster, and waits for no answer longer than it may take."""
 
 import asyncio
+import operator
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -8,9 +9,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from contextvars import Context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from distributed import Client
+from distributed import Future as DaskFuture
 
 from runner.dask.client.lost import (
     GONE,
@@ -50,6 +52,21 @@ def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) ->
             raise error_of(scheduler_silent(seconds)) from None
         finally:
             asking.cancel()
+
+
+async def on_scheduler(
+    client: Client, function: Callable[..., Awaitable[T]], *given: Any
+) -> T | None:
+    """The answer of a function of :mod:`runner.dask.scheduler`; on the client's own event loop.
+
+    :returns: ``None``: there is no answer. Who watches the scheduler says so.
+    """
+    try:
+        asking: Awaitable[T] = client.run_on_scheduler(function, *given)
+        return await asyncio.wait_for(asking, LOOK_SECONDS)
+    # Before 3.11, asyncio's and the built-in TimeoutError are two.
+    except (*GONE, asyncio.TimeoutError):
+        return None
 
 
 def workers_of(client: Client) -> Mapping[str, int]:
@@ -105,6 +122,12 @@ def unannotated(call: Callable[[], T]) -> T:
     environment; with them, Dask would never send either to a worker that has none.
     """
     return Context().run(call)
+
+
+def something_to_do(client: Client) -> "DaskFuture[int]":
+    """Submit what any worker may run: a cluster that adapts starts one only for a task."""
+    future: DaskFuture[int] = unannotated(lambda: client.submit(operator.add, 1, 2, pure=False))
+    return future
 
 
 def in_thread(function: Callable[[], T], seconds: float) -> T:

@@ -21,10 +21,10 @@ from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, workers_of
 from runner.dask.client.eligibility import Eligibility
-from runner.dask.client.lost import client_closed, is_closed, raised
+from runner.dask.client.lost import client_closed, dropped, is_closed, raised
 from runner.dask.client.watch import Watch
 from runner.dask.client.work import KeptTasks, Sent, Work
-from runner.dask.failures import RETRY_SECONDS, error_of
+from runner.dask.failures import RETRY_SECONDS, error_of, report_of
 from runner.dask.throttled_log import ThrottledLog
 from runner.diagnosis.errors import RunnerError
 from runner.execution.bounded_map import Window
@@ -148,11 +148,15 @@ class InFlight:
                     (answer,) = await self._call([work])
                 if answer is not None:
                     return answer
-            except (CancelledError, asyncio.CancelledError, OSError):
+            except (CancelledError, asyncio.CancelledError, OSError) as error:
                 if work.moving or work.outcome.done():
                     continue
-                if work.scheduler is None or work.futures or not await work.scheduler.found_lost():
+                if work.scheduler is None or work.futures:
                     raise
+                if not await work.scheduler.found_lost():
+                    if isinstance(error, OSError) or is_closed(self.client):
+                        raise
+                    return Answer(report=report_of(dropped(), work.bundle))
 
     async def _call(self, works: list[Work[Any]]) -> list[Answer]:
         """Return the answers of a call for works that ask for the same workers."""

@@ -34,6 +34,8 @@ def raised(error: BaseException, client: Client) -> Finding:
         return _killed(error)
     if is_closed(client):
         return client_closed()
+    if client.status == "running" and isinstance(error, CancelledError | asyncio.CancelledError):
+        return dropped()
     gone = isinstance(error, GONE)
     if gone and (
         not isinstance(error, RuntimeError | AttributeError) or client.status != "running"
@@ -56,6 +58,15 @@ def connection_lost(error: BaseException) -> Finding:
         f"the connection to the scheduler was lost: {why or 'it is closed'}",
         "What the cluster was doing is not known any more; the workers end its tasks.",
         Hint("look at the scheduler: whether it runs, and its log"),
+    )
+
+
+def dropped() -> Finding:
+    return lost(
+        "the scheduler has let go of the task",
+        "Somebody has called client.restart(), which ends what all clients have there, or another"
+        " scheduler has taken the place of this one.",
+        Hint("run it again"),
     )
 
 
@@ -171,6 +182,11 @@ def _killed(error: KilledWorker) -> Finding:
             "give each task a limit below the worker's own, so that a report says which one"
             " needs too much",
             command="export DASK_MODELOPS_RUNNER__MEMORY_LIMIT=2GiB",
+        ),
+        Hint(
+            "or, where its outputs are too large for the worker, give workers more memory than"
+            " these take",
+            command="dask worker ADDRESS --memory-limit 8GiB",
         ),
         retryable=False,
     )

@@ -1,7 +1,6 @@
 """Checks before a study is sent that the cluster can run it at all."""
 
 import logging
-import operator
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +8,7 @@ from contextlib import suppress
 from distributed import Client
 from msgspec import Struct
 
-from runner.dask.client.connection import check_open, reported_gone, unannotated, workers_of
+from runner.dask.client.connection import check_open, reported_gone, something_to_do, workers_of
 from runner.dask.client.lost import GONE
 from runner.dask.examine.canary import canary, send_importable
 from runner.dask.examine.cluster import Cluster, NoScheduler
@@ -101,7 +100,7 @@ def _first_workers(client: Client) -> Mapping[str, int]:
     """
     _log.warning("the cluster has no workers: waiting up to %g s", FIRST_WORKER_SECONDS)
     with reported_gone(client):
-        something = unannotated(lambda: client.submit(operator.add, 1, 2, pure=False))
+        something = something_to_do(client)
     deadline = time.monotonic() + FIRST_WORKER_SECONDS
     try:
         while time.monotonic() < deadline:

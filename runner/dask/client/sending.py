@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 
 from distributed import Client
 from msgspec import Struct
 
 from runner.dask.archive import Archive
-from runner.dask.client.connection import ask
+from runner.dask.client.connection import ask, on_scheduler
 from runner.dask.client.eligibility import Eligibility
-from runner.dask.client.lost import GONE, is_closed
+from runner.dask.client.lost import GONE
 from runner.dask.client.shared import Shared
 from runner.dask.failures import report_of, unfit
 from runner.dask.scheduler import disown, own
@@ -72,13 +72,13 @@ async def _sent(
     # the others' answers, which are asked for one by one.
     asyncio.ensure_future(_register(client, archive, shared))  # noqa: RUF006 - Dask has it
     turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-    asked = {
+
+    async def in_turn(at: str, answers: bool) -> Survey | None:
         # One that was silent before gets no turn that it would not give back.
-        at: asyncio.ensure_future(
-            _in_turn(client, at, archive.key, probe, turns if answers else asyncio.Semaphore())
-        )
-        for at, answers in workers.items()
-    }
+        async with turns if answers else nullcontext():
+            return await survey_of(client, at, archive.key, probe, SEND_SECONDS / 2)
+
+    asked = {at: asyncio.ensure_future(in_turn(at, answers)) for at, answers in workers.items()}
     if expected := [asked[at] for at, answers in workers.items() if answers]:
         await asyncio.wait(expected, timeout=SEND_SECONDS)
     done = {at: one.result() for at, one in asked.items() if one.done()}
@@ -92,7 +92,7 @@ async def _sent(
 
 async def forget(client: Client, key: str) -> None:
     """This client needs a bundle no more; the cluster keeps it for others that do."""
-    await client.run_on_scheduler(disown, BUNDLE + key, client.id)
+    await on_scheduler(client, disown, BUNDLE + key, client.id)
 
 
 async def _register(client: Client, archive: Archive, shared: Shared | None) -> None:
@@ -101,24 +101,17 @@ async def _register(client: Client, archive: Archive, shared: Shared | None) -> 
     owned: list[BundlePlugin | OutputsPlugin] = [BundlePlugin(archive)]
     if shared is not None:
         owned.append(OutputsPlugin(str(shared.outputs)))
-    with suppress(*GONE):  # who asks the workers says so
-        for one in owned:
-            await client.run_on_scheduler(own, one.name, client.id)
+    for one in owned:
+        await on_scheduler(client, own, one.name, client.id)
     registered = await asyncio.gather(
         *(client.register_plugin(one) for one in (plugin, *owned)),
         # What a worker has not taken in, it says itself, when it is asked.
         return_exceptions=True,
     )
     for failure in registered:
-        if isinstance(failure, BaseException) and not is_closed(client):
+        # Who asks the workers finds out that the scheduler is gone.
+        if isinstance(failure, BaseException) and not isinstance(failure, GONE):
             _log.warning("while the bundle was sent: %s", failure, exc_info=failure)
-
-
-async def _in_turn(
-    client: Client, address: str, bundle: str, probe: str | None, turn: asyncio.Semaphore
-) -> Survey | None:
-    async with turn:
-        return await survey_of(client, address, bundle, probe, SEND_SECONDS / 2)
 
 
 async def survey_of(

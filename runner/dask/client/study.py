@@ -35,6 +35,7 @@ from runner.dask.client.shared import Shared
 from runner.dask.client.study_scheduler import StudyScheduler
 from runner.dask.client.work import KeptTasks, Work, asking
 from runner.dask.failures import error_of, unfit
+from runner.dask.scheduler import NOWHERE
 from runner.dask.study_environment import Made, wanted_of
 from runner.dask.worker.work import keep_result, run_tasks
 from runner.diagnosis.case import Case, Failure
@@ -120,8 +121,11 @@ class Study(Struct, frozen=True, weakref=True):
         :raises RunnerError: the bundle has no such function, or no worker can run it.
         """
         keys = [f"{self.key_of(one, placement)}-{uuid.uuid4().hex}" for one in tasks]
-        able = placement.among(self.eligibility, self.in_flight.workers(self.eligibility))
-        if able == []:
+        there = self.in_flight.workers(self.eligibility)
+        able, named = placement.among(self.eligibility, there), placement.workers
+        may_run = there if named is None else set(named).intersection(there)
+        may_come = named is None and not there
+        if able == [] and not (may_come or self.eligibility.unknown(may_run)):
             raise error_of(no_able_worker(self.eligibility.unable.values()), self.bundle)
         with reported_gone(self.in_flight.client):
             futures: list[DaskFuture[Result]] = self.in_flight.client.map(
@@ -130,7 +134,7 @@ class Study(Struct, frozen=True, weakref=True):
                 [one.futures for one in tasks],
                 key=keys,
                 pure=False,
-                workers=able,
+                workers=[NOWHERE] if able == [] else able,
                 priority=placement.priority,
                 resources=placement.resources,
                 bundle=self.key,

@@ -9,14 +9,13 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import CancelledError
 from typing import Any
 
 from distributed import Client
+from distributed import Future as DaskFuture
 
-from runner.dask.client.connection import LOOK_SECONDS
+from runner.dask.client.connection import LOOK_SECONDS, on_scheduler, something_to_do
 from runner.dask.client.lost import (
-    GONE,
     client_closed,
     is_closed,
     left_each_time,
@@ -27,7 +26,7 @@ from runner.dask.client.lost import (
 from runner.dask.client.sending import Newcomers
 from runner.dask.client.work import KeptTasks, Placed, Work
 from runner.dask.failures import error_of
-from runner.dask.scheduler import Census, Refusal, Restrictions, SeenWorker, census, held
+from runner.dask.scheduler import Refusal, Restrictions, SeenWorker, census, held
 
 _log = logging.getLogger(__name__)
 
@@ -77,9 +76,11 @@ class Watch:
         """By their addresses."""
         self.threads = 0
         """How many they have."""
-        self._unrunnable: Mapping[str, Restrictions] = {}
+        self._unrunnable: dict[str, Restrictions] = {}
         """This client's tasks that no worker may run, by their keys."""
         self._refusals: Collection[Refusal] = ()
+        self._something: DaskFuture[int] | None = None
+        """There while no worker is, as works wait here for one that may run them."""
         self._taken_at = 0.0
         """When tasks were last taken back from a worker."""
 
@@ -102,11 +103,8 @@ class Watch:
 
     async def look(self) -> bool:
         """Ask the scheduler; whether there was an answer."""
-        try:
-            asking = self._client.run_on_scheduler(census, self._client.id)
-            seen: Census = await asyncio.wait_for(asking, LOOK_SECONDS)
-        # Before 3.11, asyncio's and the built-in TimeoutError are two.
-        except (OSError, RuntimeError, AttributeError, CancelledError, asyncio.TimeoutError):
+        seen = await on_scheduler(self._client, census, self._client.id)
+        if seen is None:
             return False
         self.workers, self._unrunnable = seen.workers, seen.unrunnable
         self.threads = sum(one.threads for one in seen.workers.values())
@@ -125,7 +123,7 @@ class Watch:
                     _log.exception("while the cluster was looked at")
                 await self.pause()
         finally:
-            self._watching = None
+            self._watching = self._something = None
             if is_closed(self._client):
                 for work in self.works.copy():
                     work.fail(error_of(client_closed(), work.bundle))
@@ -136,7 +134,11 @@ class Watch:
         :param said: why something waited before.
         :returns: why something waits.
         """
-        await self.look()
+        if await self.look():
+            lacking = self.works and not self.workers
+            self._something = (
+                (self._something or something_to_do(self._client)) if lacking else None
+            )
         self.kept = [kept for kept in self.kept if kept.keys]
         self._meet()
         await self._move_from_the_unfit()
@@ -164,16 +166,12 @@ class Watch:
     async def _move_from_the_unfit(self) -> None:
         """Take back what was given to a worker before it was known that it cannot run it."""
         for kept in self.kept:
-            await kept.move(self._client, self.workers)
+            for key in await kept.move(self._client, self.workers):
+                self._unrunnable.pop(key, None)  # what it asked for before
         unfit = {at for work in self.works for at in work.eligibility.unable if at in self.workers}
         if not unfit:
             return
-        try:
-            on: dict[str, str] = await asyncio.wait_for(
-                self._client.run_on_scheduler(held, list(unfit)), LOOK_SECONDS
-            )
-        except (*GONE, asyncio.TimeoutError):
-            return  # the next look says so
+        on = await on_scheduler(self._client, held, list(unfit)) or {}
         taken: defaultdict[str, dict[str, Work[Any]]] = defaultdict(dict)
         for work in self.works:
             if (address := on.get(work.key, "")) in work.eligibility.unable:

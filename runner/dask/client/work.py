@@ -9,7 +9,7 @@ import asyncio
 import logging
 import pickle
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from math import inf
@@ -21,9 +21,9 @@ from distributed import Future as DaskFuture
 from msgspec import Struct, field
 
 from runner.dask.answer import Answer
-from runner.dask.client.connection import LOOK_SECONDS
+from runner.dask.client.connection import on_scheduler
 from runner.dask.client.eligibility import ANYWHERE, Eligibility, Placement
-from runner.dask.client.lost import GONE, no_workers, unoffered, went_elsewhere
+from runner.dask.client.lost import no_workers, unoffered, went_elsewhere
 from runner.dask.client.study_scheduler import StudyScheduler
 from runner.dask.failures import error_of
 from runner.dask.scheduler import Restrictions, SeenWorker, fail, place
@@ -220,29 +220,29 @@ class KeptTasks(Placed, kw_only=True):
     def pending(self) -> Sequence[str]:
         return [key for key, one in list(self.futures.items()) if one.status == "pending"]
 
-    async def move(self, client: Client, workers: Mapping[str, SeenWorker]) -> None:
-        """Let them run on those workers only that are able to, as far as that has changed."""
+    async def move(self, client: Client, workers: Mapping[str, SeenWorker]) -> Sequence[str]:
+        """Let them run on those workers only that are able to, as far as that has changed.
+
+        :returns: the keys of those that may run on others now.
+        """
         able = self.able(workers)
         if not self.movable or _same(able, self.sent_to):
-            return
-        with suppress(*GONE, asyncio.TimeoutError):  # who watches the scheduler says so
-            taken = await _within(client.run_on_scheduler(place, self.keys, able))
-            self.sent_to = able
-            by: defaultdict[str, list[str]] = defaultdict(list)
-            for key, address in taken.items():
-                by[address].append(key)
-            for address, keys in by.items():
-                if (refusal := self.eligibility.unable.get(address)) is not None:
-                    _log.warning("%s", went_elsewhere(refusal, keys))
+            return ()
+        taken = await on_scheduler(client, place, self.keys, able)
+        if taken is None:
+            return ()
+        self.sent_to = able
+        by: defaultdict[str, list[str]] = defaultdict(list)
+        for key, address in taken.items():
+            by[address].append(key)
+        for address, keys in by.items():
+            if (refusal := self.eligibility.unable.get(address)) is not None:
+                _log.warning("%s", went_elsewhere(refusal, keys))
+        return self.keys
 
     async def end(self, client: Client, error: RunnerError) -> None:
-        with suppress(*GONE, asyncio.TimeoutError):
-            await _within(client.run_on_scheduler(fail, self.pending, pickle.dumps(error)))
+        await on_scheduler(client, fail, self.pending, pickle.dumps(error))
 
 
 def _same(one: list[str] | None, other: list[str] | None) -> bool:
     return one == other or (one is not None and other is not None and set(one) == set(other))
-
-
-async def _within(asked: Awaitable[dict[str, str]]) -> dict[str, str]:
-    return await asyncio.wait_for(asked, LOOK_SECONDS)

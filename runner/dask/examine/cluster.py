@@ -50,7 +50,6 @@ class Cluster(Struct, frozen=True):
 class NoScheduler(Struct, frozen=True):
     """At an address there is no scheduler to ask."""
 
-    address: str
     reason: str
     """The finding in its place: ``nothing listens there``."""
     advice: str

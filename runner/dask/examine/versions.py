@@ -56,7 +56,7 @@ def gather(
         return in_thread(lambda: asyncio.run(_gather(address, security, deadline)), seconds + 0.5)
     except FutureTimeoutError:
         advice = "look at the scheduler's log, and at the load of its machine"
-        return NoScheduler(address, f"it did not answer in {seconds:g} s", advice)
+        return NoScheduler(f"it did not answer in {seconds:g} s", advice)
 
 
 async def _gather(
@@ -68,22 +68,20 @@ async def _gather(
         connection = security.get_connection_args("client")
     except (ValueError, OSError) as error:  # no address at all; no certificate
         advice = "give it as tcp://HOST:PORT, as the scheduler's log has it behind «Scheduler at»"
-        return NoScheduler(address, one_line(str(error)), advice)
+        return NoScheduler(one_line(str(error)), advice)
     if endpoint.scheme == "tls" and connection.get("ssl_context") is None:
         advice = "name the cluster's: distributed.comm.tls.ca-file, .client.cert and .client.key in"
         advice += " Dask's configuration (DASK_DISTRIBUTED__COMM__TLS__CA_FILE=... for the first)"
-        return NoScheduler(
-            address, "it is to be asked by TLS, and there are no certificates", advice
-        )
+        return NoScheduler("it is to be asked by TLS, and there are no certificates", advice)
     scheduler = _Scheduler(endpoint, connection, deadline)
     try:
         identity = msgspec.convert(await scheduler.ask(CONNECT_SECONDS, op="identity"), _Identity)
     except Exception as error:  # noqa: BLE001 - whatever is there, it does not speak as Dask does
-        return NoScheduler(address, *await what_listens(endpoint, error))
+        return NoScheduler(*await what_listens(endpoint, error))
     if identity.type != "Scheduler":
         reason = f"that is the address of a Dask {identity.type.lower()}, not of a scheduler"
         advice = "give the address that the scheduler's log has behind «Scheduler at»"
-        return NoScheduler(address, reason, advice)
+        return NoScheduler(reason, advice)
     own = _software(get_versions(_ASKED))
     return Cluster(
         client=Member("", socket.gethostname(), own),

@@ -138,27 +138,28 @@ class Host:
 
         :returns: ``None``: it is not known what is in it.
         """
-        place = self._bundles.place(bundle, self.cache)
-        inner = self._runner(wanted)._inner
-        check = self._call(key, wanted, partial(inner.prepare, place, on_event=on_event))
+        prepare = partial(self._runner(wanted)._inner.prepare, on_event=on_event)
+        check = self._call(key, bundle, wanted, prepare)
         return Made.by(check.child, check.threads)
 
     def account(self, key: str, bundle: str, wanted: Wanted, _: EventHandler) -> Account:
         """The conditions that a study's tasks run on; as :meth:`execute` otherwise."""
-        place = self._bundles.place(bundle, self.cache)
         settings = Settings.of(self._options(wanted))
-        return self._call(key, wanted, partial(account_of, place, settings, self._settings))
+        account = partial(account_of, settings=settings, own=self._settings)
+        return self._call(key, bundle, wanted, account)
 
     def versions(self, key: str, bundle: str, wanted: Wanted, _: EventHandler) -> Versions:
         """The lock of the versions that a study's tasks have; as :meth:`execute` otherwise."""
-        place = self._bundles.place(bundle, self.cache)
         settings = Settings.of(self._options(wanted))
-        return self._call(key, wanted, partial(versions_of, place, settings))
+        return self._call(key, bundle, wanted, partial(versions_of, settings=settings))
 
-    def _call(self, key: str, wanted: Wanted, function: Callable[[], Awaitable[T]]) -> T:
+    def _call(
+        self, key: str, bundle: str, wanted: Wanted, function: Callable[[Path], Awaitable[T]]
+    ) -> T:
+        place = self._bundles.place(bundle, self.cache)
         loop = self._runner(wanted)._loop
         loop.start()
-        return self.calls.run(key, partial(loop.call, function))
+        return self.calls.run(key, partial(loop.call, partial(function, place)))
 
     def _runner(self, wanted: Wanted) -> Runner:
         """The runner for what a study wants."""

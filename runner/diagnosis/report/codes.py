@@ -382,6 +382,7 @@ The Dask cluster lost the workers that ran the task, or its scheduler.
   platform, for the memory of their container.
 - The bundle's code ends its parent process.
 - The scheduler died, or the network to it is gone.
+- `client.restart()` was called, more often than the task is tried again.
 
 - Look at how the pods or jobs of the workers ended: `OOMKilled`, an eviction.
 - Give a task a limit below the container's: `memory-limit` in `[tool.modelops]`, or

@@ -18,6 +18,7 @@ from studies import SECONDS, WIRE, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner import Runner, RunnerError, Task
+from runner.dask.scheduler import NOWHERE
 from runner.dask.worker.bundles import BUNDLE
 from runner.diagnosis.report.codes import Code
 
@@ -130,6 +131,29 @@ def test_a_kept_task_that_fails_raises_its_report_and_so_does_what_needs_it(
         future = runner.dask.submit(client, bundle, task, keep=keep)  # type: ignore[call-overload]
         again = failing(lambda: future.result(SECONDS))  # noqa: B023 - called at once
         assert (again.report.code, again.report.summary) == (Code.TASK_RAISED, error.report.summary)
+
+
+def test_a_report_names_the_files_of_the_bundle_also_where_results_were_kept(
+    client: Client, bundle: Path
+) -> None:
+    wait(runner.dask.map(client, bundle, seeds(tasks=8), keep=True), timeout=SECONDS)
+    errors = runner.dask.map(client, bundle, seeds("raise", 4), return_exceptions=True)
+    for error in errors:
+        assert isinstance(error, RunnerError)
+        assert error.report.summary.startswith("ValueError in wire.py:")
+
+
+def test_where_all_workers_are_new_kept_tasks_wait_until_these_are_known(
+    two: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wait(runner.dask.map(client, bundle, seeds(tasks=2), keep=True), timeout=SECONDS)
+    for one in two.workers[:]:
+        one.stop()
+    new = two.add_worker()
+    wait_until(lambda: set(client.nthreads()) == {new.address})
+    kept = runner.dask.map(client, bundle, seeds(tasks=4), keep=True)
+    assert [one["seed"] for one in client.gather(kept)] == [b"0", b"1", b"2", b"3"]
+    assert NOWHERE not in caplog.text
 
 
 def test_an_input_that_is_not_there_or_none_is_named(client: Client, bundle: Path) -> None:
