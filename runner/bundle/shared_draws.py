@@ -41,10 +41,20 @@ _TOLD = {
 
 def shared_draws(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The calls that draw so, each with its line."""
-    for threads in (True, False):
+    for threads in (True,) if _calls_threads_a_pool(tree) else (True, False):
         for node, name in (*_drawn_by(tree, threads), *_handed_to(tree, threads)):
             yield node.lineno, _TOLD[threads].format(name)
     yield from _shared_samplers(tree)
+
+
+def _calls_threads_a_pool(tree: ast.Module) -> bool:
+    """Tell whether what is called ``Pool`` may be one of threads."""
+    imports = [one for one in ast.walk(tree) if isinstance(one, ast.Import | ast.ImportFrom)]
+    return any(
+        "dummy" in f"{getattr(one, 'module', '')}.{name.name}" or name.asname == "Pool"
+        for one in imports
+        for name in one.names
+    )
 
 
 def _drawn_by(tree: ast.Module, threads: bool) -> Iterator[tuple[ast.Call, str]]:

@@ -105,6 +105,8 @@ def test_threads_and_processes_that_share_a_generator_are_found(text: str, call:
         "with Pool(4) as pool: pool.map(noise, GLOBAL.spawn(9))",
         "with Pool(4) as pool: pool.map(own, GLOBAL.integers(9, size=3))",
         "with Pool(1) as pool: pool.map(shared, x)",
+        "from multiprocessing.dummy import Pool\nwith Pool(4) as pool: pool.map(shared, x)",
+        "import multiprocessing.dummy as mp\nwith mp.Pool(4) as pool: pool.map(shared, x)",
         "Parallel()(delayed(shared)(i) for i in x)",
         "Parallel(n_jobs=4)(delayed(noise)(np.random.default_rng([7, i])) for i in x)",
         "Parallel(n_jobs=4)(delayed(noise)(one) for one in GLOBAL.spawn(9))",

@@ -154,7 +154,7 @@ def _oom_killed(phase: Phase, limit: int | None) -> Finding:
 def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) -> Finding | None:
     """The child's side gave up by itself, and said so (docs/protocol.md, "Exit statuses")."""
     words = last_lines(stderr, 1)
-    if not words and exit_code == ExitStatus.TRANSPORT_CLOSED:
+    if not words and exit_code == ExitStatus.TRANSPORT_CLOSED and phase is not Phase.HANDSHAKE:
         return wire_closed(case, phase)  # stderr was closed with the wire
     if not words or not words[0].startswith("bundle_protocol: "):
         return None
