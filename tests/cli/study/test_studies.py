@@ -1,5 +1,6 @@
 """Studies from their command to their end: resumed, with what tasks print, run again."""
 
+import errno
 import json
 import os
 import re
@@ -137,6 +138,18 @@ def test_the_command_of_a_study_that_was_killed_after_its_last_line_finds_it_don
     assert unfinished(out) == "run.json"
     assert run("--seeds", "0:2") == []
     assert unfinished(out) == ""
+
+
+def test_what_fails_beside_the_tasks_is_told_by_itself(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(record: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/full/bundle.tar.gz")
+
+    monkeypatch.setattr("runner.study.study_record.StudyRecord.keep_bundle", refuse)
+    run("--seeds", "0:2", code=13)
+    said = capfd.readouterr().err
+    assert "disk-full" in said and "ExceptionGroup" not in said
 
 
 def test_again_failed_runs_those_that_have_failed(
