@@ -19,7 +19,7 @@ _POOLS = {
     True: re.compile(r"(?:.*\.)?ThreadPool(?:Executor)?"),
     False: re.compile(r"(?:.*\.)?(?:Pool|ProcessPoolExecutor)"),
 }
-"""Whether they are of threads."""
+"""By whether they are of threads."""
 _JOBLIB = re.compile(r"(?:joblib\.)?Parallel")
 _BY_THREADS = {"backend": "threading", "prefer": "threads", "require": "sharedmem"}
 _COUNTS = "max_workers", "n_jobs", "processes"
