@@ -1,4 +1,4 @@
-"""Tells which files a task opens by libraries of their own: of SQLite, DuckDB, HDF5 and Parquet."""
+"""Tells which files a task opens by libraries of their own: of SQLite, HDF5, Parquet and others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Opens(Protocol):
-        def __call__(self, path: str, frame: FrameType, *, anew: bool) -> None: ...
+        def __call__(self, path: str, frame: FrameType, *, anew: bool, writes: bool) -> None: ...
 
 
 # By the module whose import brings them: where each function is, and which argument is the path.
@@ -29,8 +29,19 @@ _OPENING = {
         ("pyarrow.parquet", "write_table", 1),
     ),
     "torch": (("torch", "save", 1),),
+    "xarray": tuple(
+        ("xarray", name, 0)
+        for name in ("open_dataset", "load_dataset", "open_dataarray", "open_mfdataset")
+    ),
+    "polars": tuple(
+        ("polars", name, 0) for name in ("read_csv", "scan_csv", "read_parquet", "scan_parquet")
+    ),
+    "geopandas": (("geopandas", "read_file", 0),),
+    "rasterio": (("rasterio", "open", 0),),
 }
 _ANEW = "create", "write_table", "save"
+_READING = "read_", "scan_", "load_", "open_d", "open_mf"
+"""How the names of those begin that write nothing."""
 
 
 def tell_opened(opens: Opens) -> None:
@@ -50,11 +61,13 @@ class _Opening(StandIn):
         super().__init__(module, name)
         self.__doc__ = self.__wrapped__.__doc__
         self._position, self._opens = position, opens
+        self._anew, self._writes = name in _ANEW, not name.startswith(_READING)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        path = arguments[self._position] if len(arguments) > self._position else None
-        with suppress(TypeError, ValueError, OSError):  # It is no path, but an open file.
-            path = os.fsdecode(path)  # type: ignore[arg-type]
-            if path.startswith(os.sep):
-                self._opens(path, sys._getframe(1), anew=self.__name__ in _ANEW)
+        given = arguments[self._position] if len(arguments) > self._position else None
+        for one in given if isinstance(given, (list, tuple)) else (given,):
+            with suppress(TypeError, ValueError, OSError):  # It is no path, but an open file.
+                path = os.fsdecode(one)
+                if path.startswith(os.sep):
+                    self._opens(path, sys._getframe(1), anew=self._anew, writes=self._writes)
         return self.__wrapped__(*arguments, **options)

@@ -73,6 +73,8 @@ class Outside:
         self.read: dict[str, None] = {}
         """The files out there that the import and the task have read, and not changed."""
         self._read_by_import: dict[str, None] = {}
+        self._both: set[str] = set()
+        """Those that may be written to as well: who has done so does not read the same again."""
         self._written: dict[str, bool] = {}
         """The files that the task has written to, and whether it found there what others wrote."""
         self._turns = Turns(note)
@@ -116,6 +118,7 @@ class Outside:
             self._own = os.fsencode(folder), "the path of the task's folder"
         self._words[self._of_import :] = (self._own,)
         self.read = self._read_by_import.copy()
+        self._both.intersection_update(self.read)
         self._written.clear()
         self._turns.begin()
 
@@ -135,15 +138,16 @@ class Outside:
                     f"{name} is still being written as the task returns, by {who} that it has"
                     " started: it is kept as it is now. Wait for that in the task"
                 )
+        for path in self._both:
+            with suppress(OSError):
+                if os.stat(path).st_mtime_ns >= self._began - _TICK_NS:
+                    self.read.pop(path, None)
         now = self._now()
         for name, data in result.items() if type(result) is dict else ():
+            if type(name) is str:
+                self._tell_held(f"the name of output {name!r}", name.encode(errors="replace"), now)
             if type(data) is bytes and len(data) <= _MOST_BYTES:
-                # It takes a fifth of what "in" takes.
-                held = [what for word, what in self._words if data.rfind(word) >= 0]
-                if self._times.in_output(data, self._began, now):
-                    held.append("the time at which the task ran")
-                for what in held:
-                    self._note(f"output {name!r} holds {what}, which is another one each time")
+                self._tell_held(f"output {name!r}", data, now)
         for path in self._written:
             if path.startswith(self._bundle):
                 continue  # The worker sees it.
@@ -159,6 +163,14 @@ class Outside:
                     f"{path} was left outside of the task's folder: it is not kept with the"
                     " outputs, and other tasks and runs find it. Write it by a relative path"
                 )
+
+    def _tell_held(self, which: str, data: bytes, now: int) -> None:
+        # It takes a fifth of what "in" takes.
+        held = [what for word, what in self._words if data.rfind(word) >= 0]
+        if self._times.in_output(data, self._began, now):
+            held.append("the time at which the task ran")
+        for what in held:
+            self._note(f"{which} holds {what}, which is another one each time")
 
     def asked(self, name: str, drawn: bytes, frame: FrameType | None) -> None:
         """The system was asked for random bytes.
@@ -187,18 +199,24 @@ class Outside:
             self._notes.append(text)
         self._note(text)
 
-    def opening(self, path: str, frame: FrameType, *, anew: bool) -> None:
-        """A library of its own is about to open a file, for reading and for writing.
+    def opening(self, path: str, frame: FrameType, *, anew: bool, writes: bool) -> None:
+        """A library of its own is about to open a file.
 
         :param frame: of who has it opened.
         :param anew: nothing of what is there stays.
+        :param writes: it may write to it, also where it does not.
         """
         state = None
         with suppress(OSError):  # It is made now.
             state = os.stat(path)
-        if anew or state is None or state.st_mtime_ns > self._since:
+        if writes and (anew or state is None or state.st_mtime_ns > self._since):
             self._take_turn(path, frame)
-        self._used(path, None if anew else state, frame, reads=not anew, writes=True)
+        is_file = state is not None and stat.S_ISREG(state.st_mode)
+        if not anew and state is not None and is_file and not path.startswith(self._inside):
+            self._is_read(path, state.st_mtime_ns, frame)
+            if writes and path in self.read:
+                self._both.add(path)
+        self._used(path, None if anew else state, frame, reads=not anew, writes=writes)
 
     def writing(self, file: Any, mode: str, frame: FrameType | None) -> None:
         """A file is about to be opened for writing."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 _NS = 1_000_000_000
-_DAY, _STAMP = len("2026-11-28"), len("2026-11-28T05:11:03")
+_DAYS, _SECONDS = ("%Y-%m-%d", "%Y%m%d"), "%Y%m%d%H%M%S"
+_STAMP, _STAMP_DIGITS = len("2026-11-28T05:11:03"), len("20261128051103")
+_BETWEEN = b"-:T _."
 _DIGITS = 10
 """The seconds since 1970 have so many, from 2001 to 2286."""
 _KNOWN_NS = 100 * _NS
@@ -13,7 +15,10 @@ _KNOWN_NS = 100 * _NS
 
 
 class WrittenTimes:
-    """The times that outputs may have, as ISO 8601 writes them or in seconds since 1970."""
+    """The times that outputs and their names may have: a day's, or in seconds since 1970.
+
+    A day's are those of ISO 8601, and what names have of them (``20261128_051103``).
+    """
 
     def __init__(self) -> None:
         # A bundle may replace them.
@@ -28,7 +33,8 @@ class WrittenTimes:
         if now_ns >= self._known_until:
             number = now_ns // _KNOWN_NS
             self._known_until = (number + 1) * _KNOWN_NS
-            self._words = [*{each[:_DAY] for each in self._stamps(now_ns)}, b"%d" % number]
+            days = {day for each in _DAYS for day in self._written(each, now_ns)}
+            self._words = [*days, b"%d" % number]
         for word in self._words:
             at = data.rfind(word)
             if at >= 0 and self._is_between(data, at, began_ns, now_ns):
@@ -36,14 +42,14 @@ class WrittenTimes:
         return False
 
     def _is_between(self, data: bytes, at: int, began_ns: int, now_ns: int) -> bool:
-        stamp = data[at : at + _STAMP].replace(b" ", b"T")
-        began, now = self._stamps(began_ns), self._stamps(now_ns)
-        if any(began[zone] <= stamp <= now[zone] for zone in range(len(self._zones))):
-            return True
+        stamp = data[at : at + _STAMP].translate(None, _BETWEEN)[:_STAMP_DIGITS]
+        if stamp.isdigit():
+            began, now = self._written(_SECONDS, began_ns), self._written(_SECONDS, now_ns)
+            if any(began[zone] <= stamp <= now[zone] for zone in range(len(self._zones))):
+                return True
         digits, before = data[at : at + _DIGITS], data[:at][-1:]
         is_number = digits.isdigit() and not (before.isdigit() or before == b".")
         return is_number and began_ns // _NS <= int(digits) <= now_ns // _NS
 
-    def _stamps(self, ns: int) -> list[bytes]:
-        moments = [zone(ns // _NS) for zone in self._zones]
-        return [self._format("%Y-%m-%dT%H:%M:%S", one).encode() for one in moments]
+    def _written(self, form: str, ns: int) -> list[bytes]:
+        return [self._format(form, zone(ns // _NS)).encode() for zone in self._zones]

@@ -26,8 +26,8 @@ class LeftFiles(Mapping[str, bytes]):
     they are in the pickle, up to 64 MiB.
 
     :param sizes: their sizes in bytes, by path.
-    :param omitted: the paths of what was not kept: links, pipes, sockets, and what is beyond 1,000
-        files, 1 GiB, or 1,000 bytes of path.
+    :param omitted: the paths of what was not kept: links, pipes, sockets, what is beyond 1,000
+        files, 1 GiB, or 1,000 bytes of path, and what has a name that is not UTF-8.
     """
 
     __slots__ = ("__weakref__", "_contents", "_folder", "_remove", "omitted", "sizes")
@@ -62,7 +62,9 @@ class LeftFiles(Mapping[str, bytes]):
             if "__pycache__" in name.split("/"):
                 continue  # Python's, of modules that the task has imported from there
             size = status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
-            fits = len(os.fsencode(name)) <= MAX_PATH_BYTES and len(sizes) < MAX_FILES
+            # A name that is not UTF-8 has lone surrogates, which no file of ours could name.
+            utf8 = os.fsencode(name).decode(errors="ignore") == name
+            fits = utf8 and len(name.encode()) <= MAX_PATH_BYTES and len(sizes) < MAX_FILES
             if size is None or not fits or total + size > MAX_BYTES:
                 if len(omitted) < MAX_FILES:
                     omitted.append(name)

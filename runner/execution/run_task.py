@@ -35,6 +35,7 @@ from runner.execution.lease import Lease
 from runner.execution.pool import Pool
 from runner.execution.prepare import Prepared, choose, lock_environment, prepared, read, was_damaged
 from runner.interpreter.model import Interpreter
+from runner.process.supervisor import out_of_group
 from runner.process.threads import run_in_thread
 from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
@@ -238,6 +239,7 @@ def raise_reported(case: Case, error: Exception) -> NoReturn:
 
     :raises RunnerError: always.
     """
+    error = out_of_group(error)
     if isinstance(error, RunnerError):
         raise error
     if isinstance(error, Failure):

@@ -337,7 +337,7 @@ async def _supervised(
         try:
             await step
         except Exception as error:  # noqa: BLE001
-            failures.append(alone := _alone(error))
+            failures.append(alone := out_of_group(error))
             # What the system refuses is not our fault; whoever catches it says so.
             why = None if isinstance(alone, OSError) else error
             text = "process %d is ended: something has failed: %s"
@@ -363,7 +363,7 @@ async def _supervised(
         raise failures[0]
 
 
-def _alone(error: Exception) -> Exception:
+def out_of_group(error: Exception) -> Exception:
     """Take what failed alone out of its group, whose words say nothing of it."""
     # ExceptionGroup is not in Python 3.10.
     inner: tuple[object, ...] = getattr(error, "exceptions", ())

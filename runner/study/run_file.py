@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.interpreter.model import Interpreter
 from runner.settings import Isolation, Settings
-from runner.stored_files import DamagedError, read_json
+from runner.stored_files import DamagedError, read_json, whole_file
 from runner.study.lines import FILE
 from runner.study.shards import Shard, part_name, parts
 
@@ -112,9 +113,8 @@ class RunFile(Struct, frozen=True, kw_only=True):
         isolation: Isolation,
     ) -> "RunFile":
         """The account of a run that begins now."""
-        secrets = secrets_of(settings.variables())
         return cls(
-            command=[sanitise_text(word, secrets) for word in masked_values(words)],
+            command=kept_command(words, settings),
             started_at=now(),
             bundle=bundle.info(),
             worker=worker,
@@ -128,6 +128,12 @@ class RunFile(Struct, frozen=True, kw_only=True):
         worker = self.worker.platform, self.worker.runner_version
         kept = self.bundle.digest, self.bundle_archive, self.pylock
         return *worker, *kept, self.environment, self.isolation, self.asked
+
+
+def kept_command(words: list[str], settings: Settings) -> list[str]:
+    """A command line as an account has it, without secrets."""
+    secrets = secrets_of(settings.variables())
+    return [sanitise_text(word, secrets) for word in masked_values(words)]
 
 
 def masked_values(words: list[str]) -> list[str]:
@@ -174,6 +180,27 @@ def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
         return read_json(folder / part_name(RUN, shard), RunFile)
     except (OSError, DamagedError):
         return None
+
+
+def write_run(folder: Path, name: str, run: RunFile) -> None:
+    """Write an account.
+
+    :raises OSError: it cannot be written.
+    """
+    with whole_file(folder / name) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+
+
+def finish_killed(folder: Path, shard: Shard | None, command: list[str]) -> None:
+    """Write that a run has come to its end which a kill has left without only its last words.
+
+    :param command: finds that all of its tasks are done; an account of another one may have more.
+    """
+    run = read_run(folder, shard)
+    if run is not None and run.finished_at is None and run.command == command:
+        run = msgspec.structs.replace(run, finished_at=now())
+        with suppress(OSError):  # the next one tries again
+            write_run(folder, part_name(RUN, shard), run)
 
 
 def unfinished(folder: Path) -> str:

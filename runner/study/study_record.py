@@ -135,9 +135,7 @@ class StudyRecord:
         self._run = msgspec.structs.replace(
             self._run, finished_at=finished_at, threads=self._threads
         )
-        text = msgspec.json.format(msgspec.json.encode(self._run)) + b"\n"
         try:
-            with whole_file(self.folder / self._name) as file:
-                file.write(text)
+            run_file.write_run(self.folder, self._name, self._run)
         except OSError as error:
             self.say(f"{self._name} is not written: {error}")

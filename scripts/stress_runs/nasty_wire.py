@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 OUTPUTS = {"left": b"1"}
+KEPT: "list[object]" = []
 
 
 def exit_status() -> NoReturn:
@@ -311,6 +312,66 @@ def new_session() -> None:
     os.setsid()
 
 
+def leave_odd_names() -> None:
+    for name in (b"\xff\xfe", b"two\nlines", b"esc\x1b[2J", b"a" * 255, "\u202egpj.csv".encode()):
+        with open(name, "w") as file:
+            file.write("x")
+
+
+def exit_by_timer() -> None:
+    faulthandler.dump_traceback_later(0.01, exit=True)
+    time.sleep(1000)
+
+
+def full_stdout() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    print("x" * 10_000, flush=True)
+
+
+def limit_address_space() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))
+
+
+def limit_processes() -> None:
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+def block_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    time.sleep(1000)
+
+
+def leave_shared_memory() -> None:
+    from multiprocessing import shared_memory
+
+    KEPT.append(shared_memory.SharedMemory(create=True, size=1 << 20))
+
+
+def finalize_for_ever() -> None:
+    class Endless:
+        def __del__(self) -> None:
+            time.sleep(1000)
+
+    KEPT.append(Endless())
+
+
+def lock_own_folder() -> None:
+    os.mkdir("locked")
+    os.chmod("locked", 0)
+    os.chmod(".", 0)
+
+
+def rename_own_folder() -> None:
+    os.rename(os.getcwd(), f"{os.getcwd()}x")
+
+
+def leave_locked_threads() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    for _ in range(50):
+        threading.Thread(target=lock.acquire).start()
+
+
 DONE = {"done"}
 CRASHED = {"child-crashed"}
 EXITED = {"child-exited"}
@@ -372,6 +433,17 @@ NASTY: "dict[Callable[[], Any], set[str]]" = {
     umask: DONE,
     die_at_exit: DONE | HUNG | CRASHED,
     new_session: EXITED,
+    leave_odd_names: DONE,
+    exit_by_timer: EXITED,
+    full_stdout: DONE | RAISED,
+    limit_address_space: DONE | RAISED | CRASHED | {"out-of-memory"},
+    limit_processes: DONE,
+    block_signals: HUNG,
+    leave_shared_memory: DONE,
+    finalize_for_ever: DONE | HUNG,
+    lock_own_folder: DONE,
+    rename_own_folder: DONE,
+    leave_locked_threads: DONE,
 }
 BY_NAME = {function.__name__: function for function in NASTY}
 

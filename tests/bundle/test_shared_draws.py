@@ -1,4 +1,4 @@
-"""Generators that the threads of a model share."""
+"""Generators that the threads of a model share, and its processes have copies of."""
 
 import ast
 
@@ -52,11 +52,28 @@ def lines(text: str) -> list[str]:
             "    run([joblib.delayed(shared)(i) for i in x])",
             "GLOBAL.normal",
         ),
+        # Processes have copies.
+        ("with mp.get_context('fork').Pool(3) as pool: pool.map(shared, x)", "GLOBAL.normal"),
+        (
+            "with ProcessPoolExecutor() as pool: [pool.submit(shared, i) for i in x]",
+            "GLOBAL.normal",
+        ),
+        ("Parallel(n_jobs=4)(delayed(shared)(i) for i in x)", "GLOBAL.normal"),
+        # A generator that is handed over is one as well, whatever it is called there.
+        (
+            "def run(seed):\n    rng = np.random.default_rng(seed)\n"
+            "    return Parallel(n_jobs=-1)(delayed(noise)(rng) for i in x)",
+            "rng",
+        ),
+        ("g = random.Random(1)\nwith Pool() as pool: pool.starmap(f, [(g, i) for i in x])", "g"),
+        ("g = random.Random(1)\nwith Pool() as pool: pool.map(partial(f, rng=g), x)", "g"),
+        ("g = random.Random(1)\nwith Pool() as pool: pool.starmap(f, zip([g] * 4, x))", "g"),
+        ("g = random.Random(1)\nfor i in x: Thread(target=f, args=(g, i)).start()", "g"),
         ("import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=-1)", "n_jobs=-1"),
         ("from optuna import create_study\ncreate_study().optimize(aim, n_jobs=4)", "n_jobs=4"),
     ],
 )
-def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
+def test_threads_and_processes_that_share_a_generator_are_found(text: str, call: str) -> None:
     assert lines(text) == [call]
 
 
@@ -83,6 +100,17 @@ def test_threads_that_share_a_generator_are_found(text: str, call: str) -> None:
         "import optuna\nstudy.optimize(aim, n_trials=9, n_jobs=params['jobs'])",
         "import optuna\nRandomForestRegressor(n_jobs=4, random_state=seed)",
         "scheduler.optimize(aim, n_jobs=4)",
+        "FREE = np.random.default_rng()\ndef free(i): return FREE.normal()\nPool(4).map(free, x)",
+        "with Pool(4, initializer=begin) as pool: pool.map(shared, x)",
+        "with Pool(4) as pool: pool.map(noise, GLOBAL.spawn(9))",
+        "with Pool(4) as pool: pool.map(own, GLOBAL.integers(9, size=3))",
+        "with Pool(1) as pool: pool.map(shared, x)",
+        "from multiprocessing.dummy import Pool\nwith Pool(4) as pool: pool.map(shared, x)",
+        "import multiprocessing.dummy as mp\nwith mp.Pool(4) as pool: pool.map(shared, x)",
+        "Parallel()(delayed(shared)(i) for i in x)",
+        "Parallel(n_jobs=4)(delayed(noise)(np.random.default_rng([7, i])) for i in x)",
+        "Parallel(n_jobs=4)(delayed(noise)(one) for one in GLOBAL.spawn(9))",
+        "with Pool(4) as pool: pool.map(own, make_seeds(GLOBAL, 9))",
         "import multiprocessing\nwith multiprocessing.Pool(4) as pool: pool.map(draws, x)",
     ],
 )

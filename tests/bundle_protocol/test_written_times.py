@@ -27,6 +27,12 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         '{"made": "2026-11-28T03:30:00-01:30"}',
         "1795842007.123456",
         "1795842007123456789 ns",
+        *(
+            "run_20261128_050010.csv",
+            "20261128T050010Z",
+            "out-2026-11-28_05-00-10",
+            "20261128050010",
+        ),
     ],
 )
 def test_a_time_while_the_task_ran_is_one(text: str) -> None:
@@ -38,6 +44,7 @@ def test_a_time_while_the_task_ran_is_one(text: str) -> None:
     [
         *("", "2026-11-28", "2026-11-28,0.5", "2026-11-28 00:00:00", "2026-11-28 05:00:31"),
         *("2025-11-28T05:00:10", "1795842031", "0.1795842007", "91795842007", "17958420"),
+        *("run_20261128.csv", "20261128_0500.csv", "run_20261128_050031.csv", "20261128,05,00,10"),
     ],
 )
 def test_another_time_and_another_number_is_none(text: str) -> None:

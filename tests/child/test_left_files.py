@@ -9,6 +9,7 @@ from conftest import write_bundle
 
 from runner import Runner
 from runner.child.left_files import MAX_PATH_BYTES, LeftFiles
+from runner.cli import main
 from runner.process.kill_marked import remove_folder
 
 WIRE = """\
@@ -91,3 +92,23 @@ def test_byte_code_of_modules_in_the_working_folder_is_no_output(tmp_path: Path)
         (tmp_path / "left" / name).write_text("1")
     files = LeftFiles.of(tmp_path / "left")
     assert (set(files), files.omitted) == ({"out.csv", "models/log.txt"}, ())
+
+
+def test_a_name_that_is_not_utf8_is_named_and_costs_no_result(
+    cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
+    wire = (
+        "def wire(entrypoint, params, seed):\n"
+        "    for name in (b'b\\xe9ta.csv', b'\\xc3\\xa9', b'two\\nlines'):\n"
+        "        open(name, 'w').close()\n"
+        "    return {'a': b'1'}\n"
+    )
+    bundle, out = write_bundle(tmp_path / "bundle", wire), tmp_path / "out"
+    for words in ([], ["--seeds", "0:2", "--overwrite"]):
+        assert main(["exec", str(bundle), "--output", str(out), *words]) == 0
+        said = capfd.readouterr().err
+        assert "this is not kept: b\\udce9ta.csv (links" in said
+        folder = out / "0" if words else out
+        assert sorted(path.name for path in (folder / "files").iterdir()) == ["two\nlines", "\xe9"]
+        assert words or f"files: {folder}/files/two\\nlines, {folder}/files/\xe9\n" in said

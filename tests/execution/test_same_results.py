@@ -471,6 +471,7 @@ OUTSIDE = """
         os.system(f"mkdir -p at && cd at; '{sys.executable}' -s ../draws.py > drawn.txt")
     def pipe(place): os.system(f"mkfifo p; echo 1 > p & '{sys.executable}' -s p")
     def moment(place): return datetime.datetime.now().isoformat()
+    def named(place): return {f"run_{datetime.datetime.now():%Y%m%d_%H%M%S}.csv": b"1"}
     def spawn(place):
         os.spawnl(os.P_WAIT, sys.executable, "p", "-s", "-c", "import random; random.random()")
     def posix(place):
@@ -488,6 +489,8 @@ OUTSIDE = """
         subprocess.run("head -c 4 /dev/urandom | od -An", shell=True, check=True)
     def wire(entrypoint, params, seed):
         said = globals()[entrypoint](Path(params["place"][0]))
+        if type(said) is dict:
+            return said
         return {"seen": f"{said}{chr(10)}".encode()}
 """
 AT_IMPORT = "wire.py:5 draws from the system's entropy (os.urandom): its numbers do not"
@@ -507,6 +510,7 @@ NOTED = {
     "shell": "../draws.py:2 draws in a program that the task runs (random.random): its numbers",
     "pipe": "",
     "moment": "output 'seen' holds the time at which the task ran, which is another one each time",
+    "named": "the name of output 'run_{today}",
     "spawn": "-c:1 draws in a program that the task runs (random.random): its numbers do not",
     "posix": "-c:1 draws in a program that the task runs (random.gauss): its numbers do not",
     "other": "model.R:2 draws in a program that the task runs (stats::rnorm): its numbers",
@@ -541,7 +545,8 @@ def test_what_no_seed_reaches_is_noted_and_nothing_else_is(
                 moment = time.time()  # after the child's start, and long before the last task
             own = [note for note in notes if not note.startswith(AT_IMPORT)]
             assert len(own) == len(notes) - 1
-            wanted = [expected.format(place=place, when=when)] if expected else []
+            said = expected.format(place=place, when=when, today=time.strftime("%Y%m%d"))
+            wanted = [said] if expected else []
             assert [note[: len(text)] for note, text in zip(own, wanted, strict=True)] == wanted
         # Of a file that is a parameter, it is known that the result depends on it.
         given = {"place": [str(place)], "data": str(place)}

@@ -98,16 +98,22 @@ def variable(text: str) -> tuple[str, str | None]:
 
 def axis(text: str) -> str:
     name, _, values = text.partition("=")
-    if not name or not values:
+    if not name.strip() or not values:
         forms = "NAME=V,V,... or NAME=A:B:STEP"
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form {forms}")
-    return text
+    return _without_spaces(text)
 
 
 def param(text: str) -> str:
-    if not text.partition("=")[0] or "=" not in text:
+    if not text.partition("=")[0].strip() or "=" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
-    return text
+    return _without_spaces(text)
+
+
+def _without_spaces(text: str) -> str:
+    """``K = V`` as ``K=V``: a parameter whose name ends with a space would be another one."""
+    name, _, value = text.partition("=")
+    return f"{name.strip()}={value.strip() if name.endswith(' ') else value}"
 
 
 def entrypoint(text: str) -> str:

@@ -43,7 +43,7 @@ from runner.study.line_writer import Lines, StdoutError
 from runner.study.lines import FILE, Asked, DoneLine, Study
 from runner.study.plan import Plan
 from runner.study.result_lines import drop_replaced, open_results
-from runner.study.run_file import RunFile
+from runner.study.run_file import RunFile, finish_killed, kept_command
 from runner.study.shards import part_name
 from runner.study.study_record import StudyRecord
 from runner.study.task_lines import TaskLines
@@ -268,6 +268,9 @@ class ManyTasks:
                 with reported(case):
                     kept = recorded_study(record, case, bundle, settings, totals)
                     settings = await stack.enter_async_context(kept)
+            elif self._output is not None:
+                words = kept_command(self._command.words, settings)
+                finish_killed(self._output, self._command.shard, words)
             runner = Runner.of(
                 settings, record=self._command.record, on_event=self._listener(display)
             )

@@ -14,9 +14,11 @@ from runner.diagnosis.deaths.crashes import CRASHES, crash
 from runner.diagnosis.deaths.exit import Exit, Limits
 from runner.diagnosis.deaths.fatal_error import (
     FatalError,
+    last_words,
     parse_fatal_error,
     parse_stack_dump,
     signal_of_fatal_error,
+    timer_of_end,
 )
 from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
@@ -152,6 +154,8 @@ def _oom_killed(phase: Phase, limit: int | None) -> Finding:
 def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) -> Finding | None:
     """The child's side gave up by itself, and said so (docs/protocol.md, "Exit statuses")."""
     words = last_lines(stderr, 1)
+    if not words and exit_code == ExitStatus.TRANSPORT_CLOSED and phase is not Phase.HANDSHAKE:
+        return wire_closed(case, phase)  # stderr was closed with the wire
     if not words or not words[0].startswith("bundle_protocol: "):
         return None
     if exit_code == ExitStatus.TRANSPORT_CLOSED:
@@ -176,9 +180,8 @@ def _exited(
         hidden.summary += f"; the child then exited with status {exit_code} {DOING[phase]}"
         return hidden
     said = native_words(stderr)
-    lines = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
     status = "in an unknown way" if exit_code is None else f"with status {exit_code}"
-    words = one_line(lines[0], 120) if lines else ""
+    words = one_line(last_words(stderr) or last_words(noise), 120)
     # A fatal error would have ended the child by a signal: this one is a subprocess's.
     fatal = parse_fatal_error(stderr)
     lack = lacking(case, stderr, ends_process=True)
@@ -187,6 +190,8 @@ def _exited(
         explanation = lack.explanation
     elif said is not None:
         words, explanation, hints = said.told(limits)
+    elif exit_code == 1 and (timer := timer_of_end(stderr)) is not None:
+        words, explanation, hints = _ended_by_timer(case, timer)
     else:
         explanation, hints = _why_exited(phase, bool(words)), _exit_hints(case, phase)
     notes = [explanation]
@@ -234,6 +239,16 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
     return (
         "No exception ended it, so there is no traceback, and what did is not known: os._exit() of"
         f" Python, or exit() of native code, ends a process so.{words}"
+    )
+
+
+def _ended_by_timer(case: Case, time: str) -> tuple[str, str, list[Hint]]:
+    title = "leave exit=True out, or give it more time: --timeout ends a task that takes too long"
+    return (
+        f"the {time} of faulthandler.dump_traceback_later() were over",
+        "The bundle's code, or a library that it uses, has asked for that end with exit=True. Where"
+        " each thread stood is on its stderr.",
+        [case.look_for(title, "dump_traceback_later")],
     )
 
 

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Exit, Space
-from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
+from runner.diagnosis.deaths.fatal_error import FatalError, last_words, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.dependencies import from_source, upgrade
 from runner.diagnosis.knowledge.distribution_names import distribution_named
@@ -14,7 +14,7 @@ from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Frame, Hint, by_hand
-from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.report.text import one_line, printable, size_text
 from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
 
@@ -111,9 +111,8 @@ def _read(
             "Python found its own state broken and gave up: a C extension breaks the rules for"
             " reference counts or the GIL.",
         )
-    last = last_lines(printable(before), 1)
-    quoted = last if fatal is None or signal_name == "SIGABRT" else []
-    return _Reading(one_line(quoted[0], 120) if quoted else "", CRASHES[signal_name])
+    quoted = last_words(before) if fatal is None or signal_name == "SIGABRT" else ""
+    return _Reading(one_line(quoted, 120), CRASHES[signal_name])
 
 
 def _stack_overflow(ended: Exit, fatal: FatalError) -> _Reading | None:

@@ -8,7 +8,7 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.report.model import ExceptionInfo, Frame
-from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.report.text import last_lines, one_line, printable
 
 _WORDS = {
     "SIGSEGV": "Segmentation fault",
@@ -28,6 +28,8 @@ _OF_DUMP = re.compile(r'(Current thread|Thread) 0x|  File "|  \.\.\.$')
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.+)$')
 _BINARY = re.compile(r'^  Binary file "(.*)", at (\S*) \[0x[0-9a-f]+\]$')
 _EXTENSIONS = re.compile(r"^Extension modules: (.*?)(?: \(total: \d+\))?$")
+# What faulthandler.dump_traceback_later() writes before the stacks.
+_TIMER = re.compile(r"^Timeout \((\d+:\d\d:\d\d(?:\.\d+)?)\)!$", re.MULTILINE)
 # A process that multiprocessing forks has the stack of the one that it was forked from.
 _FORKS = "/multiprocessing/popen_fork.py"
 _OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipimport)")
@@ -90,6 +92,22 @@ def parse_stack_dump(stderr: str, kind: str, message: str) -> FatalError | None:
         first -= 1
     start = sum(map(len, lines[:first]))
     return _parse(stderr, start, start, kind, message)
+
+
+def last_words(text: str) -> str:
+    """The last line that is none of faulthandler's stacks; empty where there is none."""
+    written = (_OF_DUMP, _STACK, _EXTENSIONS, _TIMER)
+    lines = printable(text).splitlines()
+    words = [line for line in lines if not any(one.match(line) for one in written)]
+    return "".join(last_lines("\n".join(words), 1))
+
+
+def timer_of_end(stderr: str) -> str | None:
+    """The time of the last ``faulthandler.dump_traceback_later()``, whose stacks end the text."""
+    timers = list(_TIMER.finditer(stderr))
+    if not timers or last_words(stderr[timers[-1].end() :]):
+        return None
+    return timers[-1].group(1)
 
 
 def _signal_of(message: str) -> str:

@@ -32,6 +32,8 @@ SHAPES = (
     (rb"AIza", rb"[\w-]{35}"),  # Google
     (rb"GOCSPX-", rb"[\w-]{20,40}"),
     (rb"(?<=\d:)A", rb"[\w-]{34}"),  # Telegram
+    # Discord: the base 64 of a number's digits comes first.
+    (rb"(?:[MNO][DTjz][AEIMQUYcgk][w-z0-5]){5,6}\w{0,3}", rb"\.[\w-]{6,7}\.[\w-]{27,40}"),
     (rb"(?<=ya29\.)", rb"[\w-]{20,1000}"),
     (rb"(?<=\bSG\.)", rb"[\w-]{16,32}\.[\w-]{16,64}"),  # SendGrid
     (rb"(?<=\bhv[bsr]\.)", rb"[\w-]{24,300}"),  # Vault
@@ -72,11 +74,16 @@ _P = _option(rb"-p", rb"(?:['\"],)?[\s'\"]{0,3}")
 _QUOTED = rb"(?:\s{0,8}(?:=\s{0,4})?|b)\\{0,15}['\"]([^'\"\\\n]{1,1000})"
 _GAP = rb"(?:\s|\\[nr]){1,8}"
 # In prose a password is told from the words that may stand there by its digits and letters.
-_PROSE = (
-    rb"(?:\s{1,3}(?:is|was):?\s|\s{1,3}for\s[^\s:]{1,60}:\s|:\s|\s(?=\\{0,15}['\"]))\\{0,15}['\"]?"
-    rb"(?!(?:base|sha|utf-)\d)((?=[^\s'\"]{0,60}[\d*])(?=[^\s'\"]{0,60}[A-Za-z*])"
+_WITH_DIGITS = (
+    rb"\\{0,15}['\"]?(?!(?:base|sha|utf-)\d)((?=[^\s'\"]{0,60}[\d*])(?=[^\s'\"]{0,60}[A-Za-z*])"
     rb"[^\s'\",;:\\/()\[\]{}<>=]{7,200})(?![\w/(\[=:])"
 )
+_NO_NUMBER = rb"(?![-+]?[\d.]+(?:e[-+]?\d+)?\b)"
+_PROSE = (
+    rb"(?:\s{1,3}(?:is|was):?\s|\s{1,3}for\s[^\s:]{1,60}:\s|:\s|\s(?=\\{0,15}['\"]))" + _WITH_DIGITS
+)
+# A hash of a password, after its salt: guesses may be compared with it.
+_HASH = rb"((?:[A-Za-z\d+/.:=-]{20,200}|\*{5,})(?![\w*]))"
 # What follows certain words, where one of these is in the text: that takes less time to see.
 AFTER = (
     (
@@ -89,6 +96,22 @@ AFTER = (
         (b"passw", b"passp", b"passc", b"api key"),
         _PROSE,
     ),
+    *(
+        # A pressure is a number, and "ipw" another word.
+        ((word,), (word,), rb"(?<!(?i:\w" + word + rb")):?\s" + _NO_NUMBER + _WITH_DIGITS)
+        for word in (b"pw is", b"pw was", b"pwd is", b"pwd was")
+    ),
+    (
+        (b"$2a$", b"$2b$", b"$2y$"),  # crypt(5)
+        (b"$2",),
+        rb"\d\d\$([./A-Za-z\d]{53}|\*{5,})",
+    ),
+    (
+        (b"$1$", b"$5$", b"$6$", b"$y$", b"$gy$", b"$7$", b"$apr1$"),
+        (b"$",),
+        rb"[\w=./]{1,30}\$(?:[\w./]{1,90}\$)?" + _HASH,
+    ),
+    ((b"argon2", b"pbkdf2", b"scrypt", b"scram-sha-"), (b"$",), rb"[\w:,=.+/$-]{1,160}\$" + _HASH),
     (
         (b"token", b"secret", b" key"),
         (b" is ", b" was ", b" for "),

@@ -104,7 +104,8 @@ def one_line(text: str, width: int = 200) -> str:
 def listed(names: Sequence[str], most: int) -> str:
     """``a, b and 3 more``: the first names, for one line of text."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(printable, names[:most])) + more
+    shown = [printable(name).replace("\n", "\\n") for name in names[:most]]
+    return ", ".join(shown) + more
 
 
 def size_text(size: int) -> str:

@@ -100,7 +100,8 @@ def left_note(result: Result, *, kept: bool) -> str | None:
     if kept:
         text = (
             f"of what a task left in its working folder, this is not kept: {names}"
-            " (links, pipes and sockets; files beyond 1,000 or 1 GiB; paths beyond 1,000 bytes)"
+            " (links, pipes and sockets; files beyond 1,000 or 1 GiB; paths beyond 1,000 bytes, or"
+            " that are not UTF-8)"
         )
     else:
         text = f"a task left in its working folder: {names}; --output DIR keeps its files"

@@ -61,6 +61,14 @@ def test_axes_params_and_seeds_are_multiplied_and_nothing_is_run(
     assert not (tmp_path / "out" / "results.jsonl").exists()
 
 
+def test_a_name_that_is_written_with_spaces_is_the_parameters(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--grid", "beta = 0.1, 0.2", "--param", "place = Bern", "--param", "text= a"]
+    params = dry_run(bundle, capfd, *words)["first"][0]["params"]
+    assert params == {"beta": 0.1, "place": "Bern", "text": " a"}
+
+
 def test_a_dry_run_shows_the_axes_and_the_first_tasks(
     bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

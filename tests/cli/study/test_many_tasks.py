@@ -6,6 +6,7 @@ import os
 import pty
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -334,12 +335,36 @@ def test_the_same_command_again_runs_what_newer_data_is_for(
     assert [(out / number / "rows").read_text() for number in "01"] == ["2", "3"]
 
 
-@pytest.mark.parametrize("when", ["import", "task"])
+def test_a_database_is_read_by_who_does_not_write_to_it(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    out, data = tmp_path / "out", tmp_path / "data.db"
+    (bundle / "wire.py").write_text(
+        "import sqlite3\n"
+        "def wire(e, params, s):\n"
+        "    with sqlite3.connect(params['data'][0]) as data:\n"
+        "        data.execute(params['query'])\n"
+        "    return {'a': b'1'}\n"
+    )
+    sqlite3.connect(data).execute("CREATE TABLE t (a)").connection.close()
+    os.utime(data, (0, 0))
+    queries = "SELECT * FROM t", "INSERT INTO t VALUES (1)"
+    tasks: list[Line] = [{"params": {"data": [str(data)], "query": one}} for one in queries]
+    assert run(tasks, "--output", out, "--jobs", "1").returncode == 0
+    lines = map(json.loads, (out / "results.jsonl").read_text().splitlines())
+    assert [line.get("read_files") for line in lines] == [[str(data)], None]
+
+
+@pytest.mark.parametrize("when", ["import", "task", "library"])
 def test_the_same_command_again_runs_what_has_read_a_file_that_was_replaced(
     run: Run, bundle: Path, tmp_path: Path, when: str
 ) -> None:
     out, data, older = tmp_path / "out", tmp_path / "data.csv", tmp_path / "older.csv"
     read = f"open({str(data)!r}, 'rb').read()"
+    if when == "library":  # which opens it as C does
+        lines = "import os", "def read_csv(path): return os.read(os.open(path, os.O_RDONLY), 9)"
+        (bundle / "polars.py").write_text("\n".join(lines))
+        read = f"__import__('polars').read_csv({str(data)!r})"
     given = "DATA" if when == "import" else read
     (bundle / "wire.py").write_text(
         f"DATA = {read}\ndef wire(e, params, s): return {{'rows': {given}}}\n"

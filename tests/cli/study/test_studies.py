@@ -1,5 +1,6 @@
 """Studies from their command to their end: resumed, with what tasks print, run again."""
 
+import errno
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from conftest import write_bundle
 
 import runner
 from runner.cli import main
-from runner.study.run_file import STORY
+from runner.study.run_file import STORY, unfinished
 
 WIRE = """\
 import json, os, pathlib, sys
@@ -124,6 +125,31 @@ def test_the_account_has_the_number_of_threads_before_a_task_has_ended(
     story = json.loads((out / line["outputs"]["story.json"]["path"]).read_bytes())
     assert story["finished_at"] is None
     assert story["threads"] == line["threads"] is not None
+
+
+def test_the_command_of_a_study_that_was_killed_after_its_last_line_finds_it_done(
+    run: Run, out: Path
+) -> None:
+    run("--seeds", "0:2")
+    killed = {**json.loads((out / "run.json").read_bytes()), "finished_at": None}
+    (out / "run.json").write_text(json.dumps(killed))
+    # Another command does not know how many tasks that one had.
+    assert run("--seeds", "0:1") == []
+    assert unfinished(out) == "run.json"
+    assert run("--seeds", "0:2") == []
+    assert unfinished(out) == ""
+
+
+def test_what_fails_beside_the_tasks_is_told_by_itself(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(record: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/full/bundle.tar.gz")
+
+    monkeypatch.setattr("runner.study.study_record.StudyRecord.keep_bundle", refuse)
+    run("--seeds", "0:2", code=13)
+    said = capfd.readouterr().err
+    assert "disk-full" in said and "ExceptionGroup" not in said
 
 
 def test_again_failed_runs_those_that_have_failed(

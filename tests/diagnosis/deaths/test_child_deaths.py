@@ -44,6 +44,25 @@ def test_a_status_that_a_shell_gives_for_a_signal_is_translated(die: DieAtWork) 
     assert "a command that SIGKILL ended" in report.explanation
 
 
+def test_a_timer_of_faulthandler_that_ends_the_child_is_told_as_that(die: DieAtWork) -> None:
+    report = die("import faulthandler\nfaulthandler.dump_traceback_later(0.01, exit=True)\nloop()")
+    assert report.code is Code.CHILD_EXITED
+    assert "the 0:00:00.010000 of faulthandler.dump_traceback_later() were over" in report.summary
+    assert "exit=True" in report.hints[0].title
+
+
+def test_a_line_of_a_stack_is_not_what_a_process_has_said(die: DieAtWork) -> None:
+    dump = "import faulthandler\nos.write(2, b'no mesh\\n')\nfaulthandler.dump_traceback()"
+    for end in ("os._exit(3)", "faulthandler.disable(); os.kill(os.getpid(), signal.SIGSEGV)"):
+        assert die(f"{dump}\n{end}").summary.endswith("while it ran the task: no mesh")
+
+
+def test_a_child_whose_every_descriptor_is_closed_is_told_so(die: DieAtWork) -> None:
+    report = die("os.closerange(0, 4096)\nraise ValueError")
+    assert report.code is Code.PROTOCOL_VIOLATION
+    assert "os.closerange()" in report.explanation
+
+
 def test_a_subprocess_that_crashed_is_not_taken_for_the_child(die: DieAtWork) -> None:
     report = die(
         """

@@ -8,6 +8,7 @@ from runner.diagnosis.report.sanitise import mask_text
 from runner.diagnosis.report.secret_spans import replace_secrets
 
 TOKEN = "a1B2" * 9
+HASHED = "hunter2" * 13
 SECRETS = [
     # by the name that it is assigned to
     *("DB_PASS=hunter2", "X_PWD=hunter2", "SLACK_WEBHOOK=hunter2", "STRIPE_KEY=hunter2"),
@@ -55,6 +56,13 @@ SECRETS = [
     *("the password is hunter2", "Password was 'hunter2'.", "password for alice: hunter2"),
     *("invalid password 'hunter2' for a", "Your API key is hunter2abc", "api key: hunter2"),
     *(f"the token is {TOKEN[:30]}", f"API token for alice: '{TOKEN[:30]}'"),
+    *("admin pw is hunter2, as ever", "pwd was: 'hunter2'", "login failed: pw is hunter2&3; exit"),
+    # hashes of passwords
+    *(f"${kind}$saltsalt${HASHED[:43]}" for kind in ("1", "5", "6$rounds=5000", "apr1", "y$j9T")),
+    *(f"root:$2b$12${HASHED[:53]}:19000", f"x:$6$a.b/c${HASHED[:86]}:19000:0:99999:7:::"),
+    *(f"$argon2id$v=19$m=65536,t=3,p=4$c2FsdA${HASHED[:43]}", f"scrypt:32768:8:1$salt${HASHED}"),
+    *(f"pbkdf2_sha256$260000$salt${HASHED[:43]}=", f"SCRAM-SHA-256$4096:c2E=${HASHED}=:{HASHED}="),
+    f"discord MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.{HASHED[:27]}",
     *("db.org:5432:epi:alice:hunter2", "h:5432:*:alice:hunter2", "*:*:*:alice:hunter2"),
     # in JSON in JSON in JSON
     json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})}),
@@ -89,6 +97,9 @@ READABLE = [
     *("the password is required since v2", "password is base64 encoded", "password is 8 long"),
     *("passphrase is at least 12 characters", "api key: see docs/api2.md"),
     *("the password was read from line 12", "password for alice: wrong", "api key is v2/keys"),
+    *("pw is 1.2345e-05", "the pw is 0.1234567", "pwd is /home/ada/model2", "the ipw is weight_12"),
+    *("costs $1$ and $2$ or $5$", "$1$a$b", "print $1$2$3", "scrypt is slow: $12 an hour"),
+    *("NonlinearModelFactoryBase1.create.with_a_very_long_function_name_1", "pw iscool12"),
     *("the key is patient17", "the token is attention_12", "pass: 12 of 14", "pw=0.8"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
