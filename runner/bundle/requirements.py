@@ -148,7 +148,9 @@ def _with_marker(requirement: str) -> str:
     name, _, marker = requirement.partition(";")
 
     def clause(found: re.Match[str]) -> str:
-        variable = _VARIABLES.get(found[1], "".join(nearest(found[1], _OF_MARKERS)) or found[1])
+        variable = _VARIABLES.get(
+            found[1], "".join(nearest(found[1], _OF_MARKERS, cutoff=0.9)) or found[1]
+        )
         if variable == "sys_platform" and found[3] != found[3].lower():
             variable = "platform_system"  # it says Linux, and sys_platform linux
         return f"{variable} {found[2] if found[2] != '=' else '=='} '{found[3]}'"

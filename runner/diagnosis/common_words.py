@@ -44,6 +44,8 @@ _ADVICE = tuple(
          " (a > 0) & (b < 1), with the parentheses; or say .any() or .all()"),
         (r"^Cannot cast ufunc '\w+' output from", "make it an array of floats where it is made"
          " (dtype=float)"),
+        (r"^only integers, slices", "it is an array, whose columns have numbers and no names:"
+         " x[:, 0]; or keep the table that has them", r"\[['\"]"),
         (r"^only integers, slices|indices must be integers or slices, not float", _WHOLE),
         (r"^slice indices must be integers", _WHOLE),
         (r"'(?:numpy\.)?float\d*' object cannot be interpreted as an integer", _WHOLE),
@@ -118,7 +120,7 @@ _ADVICE = tuple(
         (r"^Only booleans and lists are accepted for the 'parse_dates'", "join the columns once"
          " they are read: df['time'] = pandas.to_datetime(df['day'] + ' ' + df['hour'])"),
         (r"^could not convert string to float: '", "leave its columns of text out:"
-         " numeric_only=True", r"\.(?:corr|cov|mean|median|std|var|quantile|skew)\("),
+         " numeric_only=True", r"\.(?:corr|cov|mean|median|std|var|quantile|skew)\(\)"),
         (r"^math domain error|^expected a positive input", "see how the value came to be:"
          " math.log() takes what is above 0, math.sqrt() what is not below 0"),
         (r"^I/O operation on closed file|identifier is not of specified type|^Not a dataset \("

@@ -116,21 +116,20 @@ def of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | Non
 def made_whole(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:
     """The line with a whole number where it counts with another one, if it does so once."""
     text, message = frame.text or "", exception.message
-    pattern, made = (_INDEX, "int") if "indices" in message else (_COUNTS, "round")
-    found = list(pattern.finditer(text))
+    found = list((_INDEX if "indices" in message else _COUNTS).finditer(text))
     if len(found) != 1:
         return None
     place = found[0]
-    count = place["count"].strip("()")
+    count = re.sub(r"^\((.*)\)$", r"\1", place["count"])
     told = str(exception.attributes.get("values"))
     values = dict(re.findall(r"(?:^|; )([\w.]+) is (-?\d[\d.e+-]*)(?=;|$)", told))
     parts = [values.get(part.strip(), part.strip()) for part in count.split("/")]
-    whole = f"{made}({count})"
-    if parts[1:] and all(part.isdigit() for part in parts):
+    whole = f"round({count})"
+    if parts[1:] and all(re.fullmatch(r"\d+|len\(\w+\)", part) for part in parts):
         # As Python 2: half of 7 is 3, and round() makes 4 of it.
         whole = " // ".join(part.strip() for part in count.split("/"))
         whole = f"({whole})" if "*" in place["before"] else whole
-    elif made == "round" and not _is_nearly_whole(parts):
+    elif not _is_nearly_whole(parts):
         title = f"hand over a whole number: int({count}) leaves the fraction out, as // does, and"
         return Hint(printable(f"{title} math.ceil({count}) makes one more of it"))
     after = text[: place.start("count")] + whole + text[place.end("count") :]

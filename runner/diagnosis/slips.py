@@ -59,6 +59,7 @@ _WRITE_INSTEAD = (
     ),
     re.compile(r"Invalid frequency: ([A-Za-z]{1,9}(?:-[A-Z]{3})?)\. Did you mean ([\w-]{1,60})\?"),
 )
+_CONDITION = r"(?:[^\[\](),'\"]|\([^()]*\)|\[[^\[\]]*\]|'[^']*'|\"[^\"]*\")+"
 # What is said, what the line has, what is to be there, and the fault.
 _REWRITTEN = (
     (r"load\(\) missing 1 required positional argument: 'Loader'", r"\byaml\.load\(",
@@ -205,8 +206,8 @@ _REWRITTEN = (
     (r"^Integers to negative integer powers", r"(?<![\w.\])])(\d+)(?= ?\*\* ?-)", r"\1.0",
      "takes a negative power of a whole number, which NumPy has of fractions alone"),
     (r"^The truth value of an? (?:array|Series)",
-     r"(?<=[\w\]])\[((?!.* (?:and|or) .* (?:and|or) )(?:[^\[\]]|\[[^\[\]]*\])+) and "
-     r"((?:[^\[\]]|\[[^\[\]]*\])+)\]", r"[(\1) & (\2)]", "joins conditions by `and`"),
+     rf"(?<=[\w\]])\[(?!.* (?:and|or) .* (?:and|or) )({_CONDITION}) and ({_CONDITION})(?=[,\]])",
+     r"[(\1) & (\2)", "joins conditions by `and`"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
      "uses randn(), which NumPy's new generators call standard_normal()"),
 )  # fmt: skip

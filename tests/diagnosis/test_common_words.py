@@ -175,3 +175,20 @@ def test_a_column_takes_a_value_of_another_type_once_it_is_made_of_it(
     case = Case()
     case.bundle = BundleInfo(path="/b")
     assert refused_value(case, Phase.EXECUTE, exception) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "after"),
+    [
+        ("y = x[len(x) / 2]", "", "y = x[len(x) // 2]"),
+        # 0.3 / 0.1 is a little less than 3, of which int() would make 2.
+        ("y = x[t / dt]", "t is 0.3; dt is 0.1", "y = x[round(t / dt)]"),
+        ("y = x[t / dt]", "t is 0.25; dt is 0.1", None),
+        ("y = x['beta']", "", None),
+    ],
+)
+def test_an_element_is_taken_by_a_whole_number(line: str, values: str, after: str | None) -> None:
+    said = "only integers, slices (`:`), ellipsis (`...`) and arrays are valid indices"
+    hint = advised(line, said, values)
+    assert hint is not None and (hint.edit and hint.edit.after) == after
+    assert ("no names" in hint.title) == ("beta" in line)
