@@ -34,7 +34,7 @@ _IS_SEVERAL = re.compile(
 _LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
 # As pandas says since 3 that a column has a type, which a value of another one changes no more.
 OF_TYPE = re.compile(r"Invalid value '([\s\S]+?)' for dtype '?(\w+)")
-_SETS = re.compile(r"(\w+)\.(?:loc|at)\[.*, *((['\"])[^'\"]+\3)\] *[-+*/]?=(?!=) *(.+)")
+_SETS = re.compile(r"([\w.]+)\.(?:loc|at)\[.*, *((['\"])[^'\"]+\3)\] *[-+*/]?=(?!=) *(.+)")
 _SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
 _RUNS = re.compile(
     r"\b(?:asyncio\.run|[\w.()]+\.run_until_complete)\(([\w.]+(?:\((?:[^()]|\([^()]*\))*\))?)\)"
@@ -141,9 +141,9 @@ def _is_nearly_whole(parts: list[str]) -> bool:
     """Tell whether only rounding keeps a number, or the quotient of two, from being whole."""
     try:
         number = float(parts[0]) / math.prod(map(float, parts[1:]))
-    except (ValueError, ZeroDivisionError):
-        return False  # It is not known.
-    return math.isclose(number, round(number), rel_tol=1e-9)
+        return math.isclose(number, round(number), rel_tol=1e-9)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return False  # It is not known, or has no end.
 
 
 def text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:

@@ -155,8 +155,8 @@ def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[H
     edit = case.line_edit(frame, after)
     by_iloc = f"take the value at the position {key}: .iloc[{key}]"
     older = "ask for a pandas before 3, which takes a number for a position"
-    if edit and numbers:
-        return [Hint(by_iloc, edit=edit)]  # No pandas takes it for a position.
+    if numbers:  # No pandas takes it for a position, and what is computed may be no position.
+        return [Hint(by_iloc, edit=edit)] if edit else []
     if edit:
         return [Hint(by_iloc, edit=edit), require(case, "pandas", "<3", f"or {older}")]
     return [require(case, "pandas", "<3", older), Hint(f"or {by_iloc}")]

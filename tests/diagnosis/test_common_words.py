@@ -139,6 +139,7 @@ def advised(line: str, said: str, values: str = "") -> Hint | None:
         # Which of two numbers is meant, nobody knows.
         ("for i in range(n):", "n is 3.5", None),
         ("for i in range(1 / dt):", "dt is 0.3", None),
+        ("for i in range(T / dt):", "T is 1e308; dt is 1e-10", None),
         ("for i in range(n):", "", None),
     ],
 )
@@ -160,6 +161,7 @@ def test_a_number_is_rounded_where_it_is_whole_but_for_rounding(
         ("0.5", "bool", 'df.loc[i, "x"] = 0.5', 'df["x"] = df["x"].astype(object)'),
         ("5", "str", 'df.loc[0, "x"] = 5', 'df["x"] = df["x"].astype(object)'),
         ("5", "str", "df.iloc[0, 1] = 5", None),
+        ("5", "str", "s.d.loc[0, 'x'] = 5", "s.d['x'] = s.d['x'].astype(object)"),
     ],
 )
 def test_a_column_takes_a_value_of_another_type_once_it_is_made_of_it(
