@@ -149,7 +149,7 @@ SLIPS = (
         "task-raised-count-with-fraction",
         Code.TASK_RAISED,
         "a loop counts to a number that has a fraction",
-        task("for step in range(1 / params['dt']): pass\nreturn {'x': b'1'}"),
+        task("dt = params['dt']\nfor step in range(1 / dt): pass\nreturn {'x': b'1'}"),
         args=("--param", "dt=0.3"),
     ),
     Scenario(
