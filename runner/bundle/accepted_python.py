@@ -143,12 +143,13 @@ def _meant(line: str) -> str:
     if specifier:
         return specifier if is_satisfiable(SpecifierSet(specifier)) else _ANY
     version = re.fullmatch(
-        r"([\^=~]?)\s*(3\.\d{1,2})(?:\.\d+)*\s*(?:\+|(?:or|and) (?:later|newer|above|higher|up))?",
+        r"([\^=~]?)\s*(3\.\d{1,2})(\.\*)?(?:\.\d+)*\s*"
+        r"(?:\+|(?:or|and) (?:later|newer|above|higher|up))?",
         written,
     )
     if version is None:
         return _ANY
-    if version[1] == "=":
+    if version[1] == "=" or version[3]:
         return f"=={version[2]}.*"
     return f">={version[2]},<4" if version[1] == "^" else f">={version[2]}"
 

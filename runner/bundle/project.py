@@ -88,21 +88,23 @@ _WRONG_TABLES = ("project.urls", "project.scripts", "project.gui-scripts",
 
 
 def _check_place(pyproject: Pyproject) -> None:
-    """See that the dependencies stand in no table but theirs: there, nothing would install them."""
+    """See that what is to be installed, and for which Python, stands where it is read."""
     there = pyproject.edits
-    if "dependencies" in {*pyproject.table("project"), *there.items("project", "dynamic")}:
-        return
-    for table in _WRONG_TABLES:
-        if not (asked := there.items(table, "dependencies")):
-            continue
-        line = pyproject.line(table, "dependencies")
-        edit = there.moved(line, "project", "dependencies") if line else None
-        raise invalid(
-            f"{pyproject.at(table, 'dependencies')}: dependencies stand"
-            f" {f'in [{table}]' if table else 'before any table'}, and belong in [project]",
-            "Nothing reads them there, so that none of them would be installed.",
-            Hint(title=f"put them into [project]: dependencies = {json.dumps(asked)}", edit=edit),
-        )
+    known = {*pyproject.table("project"), *there.items("project", "dynamic")}
+    kinds: dict[str, type] = {"dependencies": list, "requires-python": str}
+    for key, kind in kinds.items():
+        for table in _WRONG_TABLES if key not in known else ():
+            asked = there.value(table, key)
+            if not isinstance(asked, kind) or not asked:
+                continue
+            line = pyproject.line(table, key)
+            edit = there.moved(line, "project", key) if line else None
+            raise invalid(
+                f"{pyproject.at(table, key)}: {key} stands"
+                f" {f'in [{table}]' if table else 'before any table'}, and belongs in [project]",
+                "Nothing reads it there.",
+                Hint(title=f"put it into [project]: {key} = {json.dumps(asked)}", edit=edit),
+            )
     if isinstance(written := pyproject.document.get("dependencies"), dict):
         raise invalid(
             f"{pyproject.at('', 'dependencies')}: there is no table [dependencies]",
@@ -118,11 +120,11 @@ def check_shapes(pyproject: Pyproject) -> None:
     """
     project = pyproject.table("project")
 
-    def wrong(key: str, wanted: str) -> Exception:
+    def wrong(key: str, wanted: str, edit: Edit | None = None) -> Exception:
         return invalid(
             f"{pyproject.at('project', key)}: {key} is not a {wanted}",
             "The tables and types of [project] are those of PEP 621.",
-            Hint(f"make {key} a {wanted}"),
+            Hint(f"make {key} a {wanted}", edit=edit),
         )
 
     _check_keys(pyproject)
@@ -131,7 +133,12 @@ def check_shapes(pyproject: Pyproject) -> None:
     if not isinstance(dynamic, list) or not all(isinstance(key, str) for key in dynamic):
         raise wrong("dynamic", "list of strings")
     if not isinstance(project.get("version", ""), str):
-        raise wrong("version", "string")
+        # As it is written: 1.10 is read as 1.1.
+        line = pyproject.line("project", "version") or ""
+        written = re.fullmatch(r"version\s*=\s*([\d.]+)(\s*#.*)?", line)
+        after = f'version = "{written[1]}"' if written else ""
+        edit = Edit(file=PYPROJECT, before=line, after=after) if written else None
+        raise wrong("version", "string", edit)
     if "build-system" in pyproject.document and "version" not in {*project, *dynamic}:
         raise invalid(
             f"{pyproject.at('project', 'name')}: [project] has no version, and is to be built",
@@ -141,7 +148,10 @@ def check_shapes(pyproject: Pyproject) -> None:
         )
     groups = project.get("entry-points", {})
     if not isinstance(groups, dict) or not all(isinstance(g, dict) for g in groups.values()):
-        raise wrong("entry-points", "table of tables")
+        before = "[project.entry-points]"
+        edit = Edit(file=PYPROJECT, before=before, after='[project.entry-points."modelops.wire"]')
+        once = isinstance(groups, dict) and pyproject.text.count(before) == 1
+        raise wrong("entry-points", "table of tables", edit if once else None)
     if isinstance(groups.get("modelops", {}).get("wire"), dict):
         at = pyproject.at("project.entry-points", "modelops.wire")
         raise invalid(

@@ -121,6 +121,8 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
             hint = f"end the line before with a comma: {edit.after}"
         elif opened is not None and place:
             hint += f", or close what line {opened} opens"
+        elif place and (edit := _straight(lines, name)) is not None:
+            hint = "write straight quotes"
         elif place and (meant := _corrected(lines, number)) is not None:
             hint, edit = (
                 f"did you mean {meant}?",
@@ -137,6 +139,7 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
             table = ".".join(re.findall(r"'([^']*)'", twice[1]))
             message = f"[{table}] is begun a second time"
             hint = f"put what stands below it under the first [{table}], and take this line out"
+            edit = _joined(lines, number, name)
         at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
         line = lines[number - 1] if number <= len(lines) else ""
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
@@ -152,6 +155,30 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
             "A number has thousands of digits, or values are nested thousands deep.",
             Hint(f"see whether {name} is what it should be"),
         ) from error
+
+
+def _straight(lines: list[str], name: str) -> Edit | None:
+    """The edit that makes straight quotes of those of a word processor, if all is TOML then."""
+    straight = [re.sub("[“”„]", '"', line) for line in lines]
+    changed = [number for number, line in enumerate(lines) if line != straight[number]]
+    if not changed or not is_toml("\n".join(straight)):
+        return None
+    first, last = changed[0], changed[-1] + 1
+    before, after = "\n".join(lines[first:last]), "\n".join(straight[first:last])
+    once = "\n".join(lines).count(before) == 1
+    return Edit(file=name, before=before, after=after) if once else None
+
+
+def _joined(lines: list[str], number: int, name: str) -> Edit | None:
+    """The edit that takes out the header of a table which has just ended, if all is TOML then."""
+    before = "\n".join(lines[number - 2 : number])
+    if "\n".join(lines).count(before) != 1 or not is_toml(
+        "\n".join([*lines[: number - 1], *lines[number:]])
+    ):
+        return None
+    first = next(n for n, line in enumerate(lines) if line.strip() == lines[number - 1].strip())
+    between = any(line.lstrip().startswith("[") for line in lines[first + 1 : number - 1])
+    return None if between else Edit(file=name, before=before, after=lines[number - 2])
 
 
 def _corrected(lines: list[str], number: int) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
+from bundle_protocol.near_names import nearest
 from runner.bundle.failures import invalid
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
@@ -87,6 +88,9 @@ _OF_PYTHON = re.compile(r"(?:import +([\w.]+)(?: +as +\w+)?|from +([\w.]+) +impo
 _CLAUSE = re.compile(r"([\w.]+)\s*([<>=!~]=?=?)\s*[\"']?([\w.]+)[\"']?")
 _VARIABLES = {"python": "python_version", "os": "sys_platform", "platform": "sys_platform",
               "system": "platform_system"}  # fmt: skip
+_OF_MARKERS = ("python_version", "python_full_version", "os_name", "sys_platform",
+               "platform_system", "platform_machine", "platform_release", "platform_version",
+               "platform_python_implementation", "implementation_name", "extra")  # fmt: skip
 _SPEC = r"[\w.-]+(?:\[[\w,-]+\])?(?:[<>=!~]=?=?[\w.*]+(?:,[<>=!~]=?=?[\w.*]+)*)?"
 _SEVERAL = re.compile(rf"({_SPEC})(?:(?:\s*,\s*|\s+)(?!\d+(?:\.\d+)*(?:[\s,]|$)){_SPEC})+")
 _OPERATORS = (
@@ -144,7 +148,9 @@ def _with_marker(requirement: str) -> str:
     name, _, marker = requirement.partition(";")
 
     def clause(found: re.Match[str]) -> str:
-        variable = _VARIABLES.get(found[1], found[1])
+        variable = _VARIABLES.get(
+            found[1], "".join(nearest(found[1], _OF_MARKERS, cutoff=0.9)) or found[1]
+        )
         if variable == "sys_platform" and found[3] != found[3].lower():
             variable = "platform_system"  # it says Linux, and sys_platform linux
         return f"{variable} {found[2] if found[2] != '=' else '=='} '{found[3]}'"

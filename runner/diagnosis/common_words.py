@@ -4,9 +4,11 @@ import re
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.mended_lines import (
+    OF_TYPE,
     awaited,
     let_it_return,
     made_whole,
+    of_a_type,
     of_variable,
     one_number,
     over_a_copy,
@@ -36,21 +38,23 @@ _ADVICE = tuple(
          "define {1} in {0}, or see how it is spelt there"),
         (r"missing 1 required positional argument: 'self'",
          "call it of an object, not of its class: Model().run(...)"),
-        (r"offset-naive and offset-aware", "give both a time zone, or none:"
-         " datetime.now(timezone.utc), .replace(tzinfo=None)"),
+        (r"(?:offset|tz)-naive and (?:offset|tz)-aware", "give both a time zone, or none:"
+         " datetime.now(timezone.utc), .replace(tzinfo=None), pandas: .tz_localize('UTC')"),
         (r"^The truth value of an? (?:array|Series|DataFrame)", "compare element by element:"
          " (a > 0) & (b < 1), with the parentheses; or say .any() or .all()"),
         (r"^Cannot cast ufunc '\w+' output from", "make it an array of floats where it is made"
          " (dtype=float)"),
+        (r"^only integers, slices", "it is an array, whose columns have numbers and no names:"
+         " x[:, 0]; or keep the table that has them", r"\[['\"]"),
         (r"^only integers, slices|indices must be integers or slices, not float", _WHOLE),
         (r"^slice indices must be integers", _WHOLE),
-        (r"'float' object cannot be interpreted as an integer", _WHOLE),
+        (r"'(?:numpy\.)?float\d*' object cannot be interpreted as an integer", _WHOLE),
         (r"^expected a sequence of integers or a single integer, got '\d", _WHOLE),
         (r"could not convert string to float: '-?\d*,\d+'", "it has a decimal comma: read it with"
          " decimal=',' (pandas), or make a point of it: .replace(',', '.')"),
         (r"could not convert string to float: ''", "a value is empty: leave it out, or take"
          " float('nan') for it"),
-        (r"^probabilities do not sum to 1", "see what they sum to: where it is rounding that"
+        (r"^[Pp]robabilities do not sum to 1", "see what they sum to: where it is rounding that"
          " makes the difference, p / p.sum(); else one of them is wrong"),
         (r"^'(?:numpy\.)?(?:ndarray|dict|list|tuple|DataFrame|Series)' object is not callable",
          "take an element with [...], not with (...)"),
@@ -91,8 +95,9 @@ _ADVICE = tuple(
          r"|^Can only string multiply by an integer|^operation '\w+' not supported for dtype 'str'",
          "it is of text: make numbers of it (pandas.to_numeric), or leave it out"
          " (numeric_only=True)"),
-        (r"^Cannot convert non-finite values", "fill what is missing first (.fillna(...)), or take"
-         " the type 'Int64', which has a missing value"),
+        (r"^Cannot convert non-finite values|^cannot convert float NaN to integer", "see where the"
+         " NaN comes from; fill what is missing (.fillna(...)), or take the type 'Int64', which has"
+         " a missing value"),
         (r"^cannot reindex .*\bduplicate (?:labels|values)", "make the labels unique first:"
          " .drop_duplicates(), .groupby(...), or .reset_index(drop=True)"),
         (r"^too many values to unpack \(expected 2", "if that is a dict, go over its items:"
@@ -104,6 +109,18 @@ _ADVICE = tuple(
          " dataclasses import field`"),
         (r"^non-default argument '(\w+)' follows default argument", "put {0} before the fields that"
          " have a default, or give it one too"),
+        (r"^setting an array element with a sequence\.$", "what is put into one place of an array"
+         " is an array or a list itself: take one number of it"),
+        (r"^(?:int|float)\(\) argument must be .* not '(?:Series|list|dict|tuple|ndarray)'"
+         r"|^only (?:0-dimensional|length-1|size-1) arrays|^cannot convert the series to <class",
+         "it is several values, and one is asked for: take one of them, or convert all of them,"
+         " .astype(float)"),
+        (r"^This file contains pickled \(object\) data", "numpy.load() reads .npy and .npz: a text,"
+         " .csv say, is read by numpy.loadtxt(path, delimiter=','), a pickle by pickle.load()"),
+        (r"^Only booleans and lists are accepted for the 'parse_dates'", "join the columns once"
+         " they are read: df['time'] = pandas.to_datetime(df['day'] + ' ' + df['hour'])"),
+        (r"^could not convert string to float: '", "leave its columns of text out:"
+         " numeric_only=True", r"\.(?:corr|cov|mean|median|std|var|quantile|skew)\(\)"),
         (r"^math domain error|^expected a positive input", "see how the value came to be:"
          " math.log() takes what is above 0, math.sqrt() what is not below 0"),
         (r"^I/O operation on closed file|identifier is not of specified type|^Not a dataset \("
@@ -164,7 +181,11 @@ _ADVICE = tuple(
         (r"in x_new is (?:above|below) the interpolation range", "let its points reach as far; or"
          " say what is beyond them: fill_value=(first, last) with bounds_error=False, or"
          " fill_value='extrapolate'"),
-        (r"^assignment destination is read-only", "change a copy of it: .copy()"),
+        (r"^assignment destination is read-only", "write to the table itself: df.loc[...] = ..., or"
+         " .iloc[...]; what .values and .to_numpy() give is read-only since pandas 3",
+         r"(?:\.values|\.to_numpy\(\))\["),
+        (r"^assignment destination is read-only", "change a copy of it, .copy(); where it comes of"
+         " a table that is to change as well, write to the table: df.loc[...] = ..."),
         (r"^string indices must be integers", "it is a text, and not a dict: was the name of a file"
          " parsed in place of what is in it? open(...)"),
         (r"'bool' object has no attribute '(?:lower|upper|strip|split|encode|replace|startswith)'"
@@ -215,8 +236,9 @@ _ADVICE = tuple(
     )
 )  # fmt: skip
 _SAYS_FLOAT = re.compile(
-    r"'float' object cannot be interpreted as an integer|sequence of integers or a single integer"
+    r"float\d*' object cannot be interpreted as an integer|sequence of integers or a single integer"
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
+    r"|^only integers, slices"
 )
 _SAYS_ONE = re.compile(
     r"^only (?:0-dimensional|length-1|size-1|integer scalar) arrays can be converted"
@@ -265,6 +287,8 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return hint
     if _SAYS_FLOAT.search(message) and (whole := made_whole(case, exception, frame)) is not None:
         return whole
+    if typed := OF_TYPE.match(message):
+        return of_a_type(case, frame, *typed.groups())
     if _LOOP_RUNS.search(message):
         return awaited(case, exception, frame)
     if _UNPACKS.match(message) and (over := over_items(case, exception, frame)) is not None:

@@ -1,5 +1,6 @@
 """The edits of lines whose exceptions say what, and not how: by what the child has seen in hand."""
 
+import math
 import re
 
 import msgspec
@@ -25,12 +26,15 @@ _COUNTS = re.compile(
     rf"(?P<before>\brange\((?:\w+,\s*)?|\b(?:zeros|ones|empty)\(\(?|{_LIST}"
     rf"|\blinspace\([^(),]+,[^(),]+,\s*)(?P<count>\({_COUNT}\)|{_COUNT})(?=[,)]|$)"
 )
-_INDEX = re.compile(r"(?P<before>\[)(?P<count>\w+\s*/\s*\w+)(?=\])")
+_INDEX = re.compile(r"(?P<before>\[)(?P<count>[\w.()]+\s*/\s*\w+)(?=\])")
 _WANTS_SEVERAL = re.compile(r"unpack|returned by func")
 _IS_SEVERAL = re.compile(
     r"^(?:\w+ = )?(?:[\[(]|(?:np|numpy)\.(?:array|asarray|stack|hstack|concatenate)\()"
 )
 _LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
+# As pandas says since 3 that a column has a type, which a value of another one changes no more.
+OF_TYPE = re.compile(r"Invalid value '([\s\S]+?)' for dtype '?(\w+)")
+_SETS = re.compile(r"([\w.]+)\.(?:loc|at)\[.*, *((['\"])[^'\"]+\3)\] *[-+*/]?=(?!=) *(.+)")
 _SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
 _RUNS = re.compile(
     r"\b(?:asyncio\.run|[\w.()]+\.run_until_complete)\(([\w.]+(?:\((?:[^()]|\([^()]*\))*\))?)\)"
@@ -112,23 +116,34 @@ def of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | Non
 def made_whole(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:
     """The line with a whole number where it counts with another one, if it does so once."""
     text, message = frame.text or "", exception.message
-    pattern, made = (_INDEX, "int") if "indices" in message else (_COUNTS, "round")
-    found = list(pattern.finditer(text))
+    found = list((_INDEX if "indices" in message else _COUNTS).finditer(text))
     if len(found) != 1:
         return None
     place = found[0]
-    count = place["count"].strip("()")
+    count = re.sub(r"^\((.*)\)$", r"\1", place["count"])
     told = str(exception.attributes.get("values"))
-    whole_ones = re.findall(r"(?:^|; )([\w.]+) is \d+(?=;|$)", told)
-    parts = [part.strip() for part in count.split("/")]
-    whole = f"{made}({count})"
-    if parts[1:] and all(part.isdigit() or part in whole_ones for part in parts):
+    values = dict(re.findall(r"(?:^|; )([\w.]+) is (-?\d[\d.e+-]*)(?=;|$)", told))
+    parts = [values.get(part.strip(), part.strip()) for part in count.split("/")]
+    whole = f"round({count})"
+    if parts[1:] and all(re.fullmatch(r"\d+|len\(\w+\)", part) for part in parts):
         # As Python 2: half of 7 is 3, and round() makes 4 of it.
-        whole = " // ".join(parts)
+        whole = " // ".join(part.strip() for part in count.split("/"))
         whole = f"({whole})" if "*" in place["before"] else whole
+    elif not _is_nearly_whole(parts):
+        title = f"hand over a whole number: int({count}) leaves the fraction out, as // does, and"
+        return Hint(printable(f"{title} math.ceil({count}) makes one more of it"))
     after = text[: place.start("count")] + whole + text[place.end("count") :]
     title = f"hand over a whole number: {printable(whole)}"
     return Hint(title, edit=case.line_edit(frame, after))
+
+
+def _is_nearly_whole(parts: list[str]) -> bool:
+    """Tell whether only rounding keeps a number, or the quotient of two, from being whole."""
+    try:
+        number = float(parts[0]) / math.prod(map(float, parts[1:]))
+        return math.isclose(number, round(number), rel_tol=1e-9)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return False  # It is not known, or has no end.
 
 
 def text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:
@@ -169,6 +184,18 @@ def awaited(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint:
         f"make {name}() an async function, which awaits in this line, and await it where it is"
         " called: the event loop runs already"
     )
+
+
+def of_a_type(case: Case, frame: Frame, value: str, dtype: str) -> Hint:
+    """The line that puts a value into a column of another type, with the column made of one."""
+    sets = _SETS.fullmatch(frame.text or "")
+    numbers = "int" in dtype and re.fullmatch(r"[-+.\d\seE\[\],]+|nan", value)
+    kind = "float" if numbers and not (sets and sets[4][0] in "'\"") else "object"
+    column = f"{sets[1]}[{sets[2]}]" if sets else "df[name]"
+    cast = f"{column} = {column}.astype({kind})"
+    edit = case.line_edit(frame, f"{cast}\n{frame.text}") if sets else None
+    title = f"the column is of {dtype}, and takes no other value since pandas 3: before it is set,"
+    return Hint(printable(one_line(f"{title} write {cast}", 300)), edit=edit)
 
 
 def over_a_copy(case: Case, frame: Frame) -> Hint:

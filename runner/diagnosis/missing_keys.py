@@ -141,10 +141,13 @@ def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
 
 
 def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[Hint]:
-    """The hints where all labels are texts: a position is meant, which pandas 3 does not take."""
+    """The hints where a position is meant, which pandas 3 does not take: all labels are texts, or
+    it is counted from the end."""
     text, written = frame.text or "", rf"(?<=[\w)\]])\[{re.escape(key)}\]"
     # Dates, intervals and numbers with decimals are labels too, and are not listed.
-    if not there or any(re.fullmatch(r"-?\d+(?:\.\d*)?", label) for label in there):
+    numbers = [label for label in there if re.fullmatch(r"-?\d+(?:\.\d*)?", label)]
+    from_its_end = key.startswith("-") and all(label.isdigit() for label in numbers)
+    if not there or (numbers and not from_its_end):
         return []
     if re.search(r"\.(?:loc|at)\[", text):
         return []
@@ -152,6 +155,8 @@ def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[H
     edit = case.line_edit(frame, after)
     by_iloc = f"take the value at the position {key}: .iloc[{key}]"
     older = "ask for a pandas before 3, which takes a number for a position"
+    if numbers:  # No pandas takes it for a position, and what is computed may be no position.
+        return [Hint(by_iloc, edit=edit)] if edit else []
     if edit:
         return [Hint(by_iloc, edit=edit), require(case, "pandas", "<3", f"or {older}")]
     return [require(case, "pandas", "<3", older), Hint(f"or {by_iloc}")]

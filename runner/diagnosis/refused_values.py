@@ -5,6 +5,7 @@ import re
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.mended_lines import OF_TYPE
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -57,8 +58,8 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     """Find the value that was meant in the words of the library that refuses it."""
     found = _PARAMETER.search(exception.message[:10_000])
     own = [frame for frame in exception.traceback if case.is_own(frame.file)]
-    if not own or own[-1] is exception.traceback[-1]:
-        return None  # The words are the bundle's own.
+    if not own or own[-1] is exception.traceback[-1] or OF_TYPE.match(exception.message):
+        return None  # The words are the bundle's own, or are about a type.
     said = _DID_YOU_MEAN.search(exception.message[:2000])
     if said is not None:
         return _respelt(case, phase, own[-1], said[1], said[2], exception)
@@ -105,7 +106,7 @@ def _one_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) ->
         for quoted in _QUOTED.findall(message[: says.start()])[:1]:
             meant = _near(quoted, there)
     if len(meant) != 1:
-        return _none_of(case, phase, frame, exception) if says[0] in _LISTS else None
+        return _none_of(case, phase, frame, exception, says) if says[0] in _LISTS else None
     ((handed, near_one),) = meant.items()
     return _there_is(case, phase, frame, handed, near_one, exception)
 
@@ -118,12 +119,15 @@ def _near(handed: str, there: list[str]) -> dict[str, str]:
     return {handed: near[0]} if near else {}
 
 
-def _none_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+def _none_of(
+    case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo, says: re.Match[str]
+) -> Finding | None:
     """Name what a library takes in place of the one text of the line, which is none of it."""
     handed = list(_HANDED.finditer(frame.text or ""))
     texts = [found["text"] for found in handed if found["text"]]
     names = {found["name"] for found in handed}  # messages quote them, too
-    words = re.sub(r"<class [^>]*>", "", exception.message[:3000])
+    # What stands before is what was refused, as is what it got.
+    words = re.sub(r"<class [^>]*>|\b[Gg]ot\b.*", "", exception.message[says.end() : 3000])
     quoted = dict.fromkeys(_QUOTED.findall(words))
     takes = [one for one in quoted if one not in (*texts, *names)]
     if len(texts) != 1 or len(takes) < _FEW:

@@ -54,11 +54,12 @@ _SEED_RANGE = re.compile(
 # pandas of 'M', pydantic of `regex`: what went, and what its library says to use.
 _WRITE_INSTEAD = (
     re.compile(
-        r"['`](\w{1,60})['`] is (?:no longer supported|removed)\b[^'`]{0,60}"
-        r"\b[Uu]se ['`](\w{1,60})['`] instead"
+        r"['`]([\w-]{1,60})['`] is (?:no longer supported|removed)\b[^'`]{0,60}"
+        r"\b[Uu]se ['`]([\w-]{1,60})['`] instead"
     ),
-    re.compile(r"Invalid frequency: (\w{1,60})\b.{0,200}?Did you mean (\w{1,60})\?"),
+    re.compile(r"Invalid frequency: ([A-Za-z]{1,9}(?:-[A-Z]{3})?)\. Did you mean ([\w-]{1,60})\?"),
 )
+_CONDITION = r"(?:[^\[\](),'\"]|\([^()]*\)|\[[^\[\]]*\]|'[^']*'|\"[^\"]*\")+"
 # What is said, what the line has, what is to be there, and the fault.
 _REWRITTEN = (
     (r"load\(\) missing 1 required positional argument: 'Loader'", r"\byaml\.load\(",
@@ -190,6 +191,23 @@ _REWRITTEN = (
      "reads a line of names as numbers"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
+    (r"^could not convert string '(?=[^']*\.[^',]*,[^',]*\.)-?[\d.]+(?:,[-+\d.eE]+)+' to float64",
+     r"\bloadtxt\((?!.*delimiter)((?:[^()]|\([^()]*\))+)\)", r'loadtxt(\1, delimiter=",")',
+     "reads values that commas part as if spaces did"),
+    (r"^Location based indexing can only have", r"(\w+)\.iloc\[([^\[\],]+), (['\"][^'\"]+['\"])\]",
+     r"\1.iloc[\2, \1.columns.get_loc(\3)]", "asks .iloc, which takes positions, for a name"),
+    (r"^Could not parse SQLAlchemy URL", r"(?<=['\"])(?=[\w./-]+\.(?:db|sqlite3?)['\"])", "sqlite:///",
+     "names a file where the URL of a database is asked for"),
+    (r"(?:parsing with|match) format \"%Y-%m-%d", r"\bto_datetime\((?!.*format=)"
+     r"((?:[^()]|\((?:[^()]|\([^()]*\))*\))+)\)",
+     r'to_datetime(\1, format="ISO8601")', "reads dates of which only some have a time"),
+    (r"^Cannot interpret '\d+' as a data type", r"\b(zeros|ones|empty)\(([\w.]+), *([\w.]+)\)",
+     r"\1((\2, \3))", "hands over a shape as two numbers, and not as a tuple of them"),
+    (r"^Integers to negative integer powers", r"(?<![\w.\])])(\d+)(?= ?\*\* ?-)", r"\1.0",
+     "takes a negative power of a whole number, which NumPy has of fractions alone"),
+    (r"^The truth value of an? (?:array|Series)",
+     rf"(?<=[\w\]])\[(?!.* (?:and|or) .* (?:and|or) )({_CONDITION}) and ({_CONDITION})(?=[,\]])",
+     r"[(\1) & (\2)", "joins conditions by `and`"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
      "uses randn(), which NumPy's new generators call standard_normal()"),
 )  # fmt: skip
@@ -310,8 +328,10 @@ def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str,
     if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", text):
         title = f"its library says to use {printable(new)}, which is no argument"
         return f"hands over {printable(old)}, which its library has no more", Hint(title)
-    if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
-        after = re.sub(rf"\b{re.escape(old)}\b", new, text)
+    # Of "15T", the number stays.
+    written = rf"(?<![^\W\d]){re.escape(old)}(?![^\W\d])"
+    if len(re.findall(written, text)) == 1:
+        after = re.sub(written, new, text)
         edit = case.line_edit(frame, after)
     return f"uses {printable(old)}, which its library has no more", Hint(
         f"write {printable(new)} in its place", edit=edit

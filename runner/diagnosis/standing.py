@@ -6,7 +6,7 @@ import msgspec
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.mended_lines import let_it_return
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import is_standard_library, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.diagnosis.stack_lines import Block, StackLine
@@ -69,11 +69,13 @@ def integrates(case: Case, exception: ExceptionInfo) -> Hint | None:
 
 
 def taken_twice(case: Case, exception: ExceptionInfo) -> tuple[str, Hint] | None:
-    """Find that the innermost line waits for a lock that a line above it has taken.
+    """Find that the bundle's innermost line waits for a lock that a line above it has taken.
 
     :returns: the end of a summary, and how it is mended.
     """
-    last = exception.traceback[-1] if exception.traceback else None
+    # Locks of multiprocessing, and semaphores, are taken in Python code.
+    own = [frame for frame in exception.traceback if not is_standard_library(frame.file)]
+    last = own[-1] if own else None
     line = _line_of(case, last) if last else None
     takes = _TAKES_LOCK.match(line.text) if line else None
     if last is None or line is None or takes is None:

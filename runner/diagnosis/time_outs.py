@@ -43,7 +43,8 @@ _WAITS = (
         "multiprocessing/process.py",
         ("join",),
         "a process that it has started",
-        "take what the process puts into queues before join(): it does not end while they are full",
+        "see what that process waits for: a lock that is held here, or that its queues are emptied,"
+        " which comes before join()",
     ),
     _Wait(
         "multiprocessing/queues.py",
@@ -203,6 +204,8 @@ def hung(
     frame = case.telling_frame(exception)
     wait = _wait_of(exception) if exception else None
     wait = _OTHER_TASKS if _TURN.search(stderr) else wait
+    lock = taken_twice(case, exception) if exception and idle and not stopped else None
+    wait = None if lock else wait
     standing = f"; it stood in {case.place_of(frame)}" if frame else ""
     standing += f", waiting for {wait.what}" if wait and standing else ""
     others = _places_of_others(case, dump) if dump and idle and not stopped else []
@@ -216,7 +219,7 @@ def hung(
     computes = not (wait and wait.advice) and not waited and not others
     see = [_see(case.place_of(frame), others, waited=waited)] if frame else []
     explanation = _STACKS if dump else _NO_STACKS
-    if exception and waited and not others and (lock := taken_twice(case, exception)):
+    if lock and not others:
         standing, see = f"{standing} {lock[0]}", [lock[1]]
     elif exception and computes and (around := loops(case, exception)):
         explanation = f"It stood in {', in '.join(around)}. {explanation}"

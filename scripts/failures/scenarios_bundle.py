@@ -53,6 +53,18 @@ BUNDLE = (
         {"pyproject.toml": '[project]\nname = "sir\nversion = "1.0"\n', "wire.py": WIRE},
     ),
     Scenario(
+        "bundle-invalid-quotes-of-words",
+        Code.BUNDLE_INVALID,
+        "pyproject.toml has the quotes of a word processor",
+        {"pyproject.toml": "[project]\nname = “sir”\nversion = “1.0”\n", "wire.py": WIRE},
+    ),
+    Scenario(
+        "bundle-invalid-place-of-python",
+        Code.BUNDLE_INVALID,
+        "requires-python stands above all tables, where nothing reads it",
+        {"pyproject.toml": f'requires-python = ">=3.8"\n{project("")}', "wire.py": WIRE},
+    ),
+    Scenario(
         "bundle-invalid-key",
         Code.BUNDLE_INVALID,
         "a key of [project] is misspelt, so that its dependencies would not be installed",

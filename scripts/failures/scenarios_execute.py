@@ -256,6 +256,17 @@ TASKS = (
         prepare=(linux,),
     ),
     Scenario(
+        "child-hung-lock-of-processes",
+        Code.CHILD_HUNG,
+        "a method that holds a lock of multiprocessing calls another one that takes it again",
+        task(
+            "Store().add_all([1, 2])\nreturn {'x': b'1'}",
+            _STORE.replace("threading", "multiprocessing"),
+        ),
+        args=("--timeout", "1"),
+        prepare=(linux,),
+    ),
+    Scenario(
         "child-hung-no-return",
         Code.CHILD_HUNG,
         "SciPy solves rates that a function computes and does not return",

@@ -1,5 +1,7 @@
 """Scenarios of code that needs what a newer release of a package has removed."""
 
+import textwrap
+
 from failures.index import index, wheel
 from failures.scenario import WIRE, Scenario
 from runner.diagnosis.report.codes import Code
@@ -66,8 +68,59 @@ _PANDAS_3 = {
         "        return self.iloc[self.index.get_loc(key)]\n"
     )
 }
+_PANDAS_3_TYPES = {
+    "pandas/__init__.py": (
+        "def date_range(start, periods, freq):\n"
+        "    if freq[-1:] == 'T':\n"
+        '        raise ValueError(f"Invalid frequency: {freq}. Failed to parse with error message:'
+        " ValueError('Invalid frequency: T. Did you mean min?')\")\n"
+        "    return [start, freq]\n"
+        "class Column(list):\n"
+        "    kind = int\n"
+        "    def astype(self, kind):\n"
+        "        made = Column(map(kind, self))\n"
+        "        made.kind = kind\n"
+        "        return made\n"
+        "class DataFrame(dict):\n"
+        "    def __init__(self, columns):\n"
+        "        super().__init__({name: Column(column) for name, column in columns.items()})\n"
+        "        self.loc = Loc(self)\n"
+        "class Loc:\n"
+        "    def __init__(self, table):\n"
+        "        self.table = table\n"
+        "    def __setitem__(self, place, value):\n"
+        "        column = self.table[place[1]]\n"
+        "        if type(value) is not column.kind:\n"
+        "            raise TypeError(f\"Invalid value '{value}' for dtype 'int64'\")\n"
+        "        column[place[0]] = value\n"
+    )
+}
+
+
+def _with_pandas(name: str, description: str, body: str) -> Scenario:
+    lines = textwrap.indent(body, "    ")
+    head = "import pandas as pd\n\n\ndef wire(entrypoint, params, seed):\n"
+    return Scenario(
+        name,
+        Code.TASK_RAISED,
+        description,
+        {"requirements.txt": "pandas\n", "wire.py": f"{head}{lines}"},
+        prepare=(index(wheel("pandas", "3.0.1", files=_PANDAS_3_TYPES)),),
+    )
+
 
 REMOVED = (
+    _with_pandas(
+        "task-raised-frequency",
+        "dates come each 15 minutes, by a name that pandas has no more",
+        'days = pd.date_range("2020", periods=3, freq="15T")\nreturn {"days.txt": b"3"}\n',
+    ),
+    _with_pandas(
+        "task-raised-column-type",
+        "a fraction is put into a column of whole numbers, which pandas 3 takes no more",
+        'table = pd.DataFrame({"share": [0, 0]})\ntable.loc[1, "share"] = 0.5\n'
+        'return {"share.txt": str(table["share"]).encode()}\n',
+    ),
     Scenario(
         "task-raised-position",
         Code.TASK_RAISED,

@@ -146,6 +146,13 @@ SLIPS = (
         task("for day in range(10 / 2): pass\nreturn {'x': b'1'}"),
     ),
     Scenario(
+        "task-raised-count-with-fraction",
+        Code.TASK_RAISED,
+        "a loop counts to a number that has a fraction",
+        task("dt = params['dt']\nfor step in range(1 / dt): pass\nreturn {'x': b'1'}"),
+        args=("--param", "dt=0.3"),
+    ),
+    Scenario(
         "task-raised-count-of-steps",
         Code.TASK_RAISED,
         "a list has as many elements as a division gives, which is no whole number",

@@ -29,6 +29,29 @@ SLIPS = {
         f'{PROJECT}dependencies = ["six; platform == Linux and python < 4"]\n',
         ("six; platform_system == 'Linux' and python_version < '4'",),
     ),
+    "a marker's name misspelt": (
+        "pyproject.toml",
+        f"{PROJECT}dependencies = [\"six; python_versoin < '4'\"]\n",
+        ("six; python_version < '4'",),
+    ),
+    "quotes of a word processor": (
+        "pyproject.toml",
+        "[project]\nname = “sir”\nversion = “1”\ndependencies = [“six”]\n",
+        ("six",),
+    ),
+    "one quoted so": ("pyproject.toml", "[project]\nname = “sir”\n", ()),
+    "a table begun twice": (
+        "pyproject.toml",
+        f'{PROJECT}[project]\ndependencies = ["six"]\n',
+        ("six",),
+    ),
+    "a Python above all tables": ("pyproject.toml", f'requires-python = ">=3.8"\n{PROJECT}', ()),
+    "a version as a number": ("pyproject.toml", '[project]\nname = "sir"\nversion = 1.10\n', ()),
+    "entry points of no group": (
+        "pyproject.toml",
+        f'{PROJECT}[project.entry-points]\nsir = "wire:wire"\n',
+        (),
+    ),
     "a repository": (
         "requirements.txt",
         "git@git.invalid:epi/simlib.git\n",
@@ -124,6 +147,7 @@ def test_the_edit_of_a_slip_makes_a_bundle_of_it(name: str, tmp_path: Path) -> N
         ("3.10", ">=3.10"),
         ("^3.10", ">=3.10,<4"),
         ("=3.11", "==3.11.*"),
+        ("3.11.*", "==3.11.*"),
         (">= 3.10 < 3.13", ">=3.10,<3.13"),
         ("python>=3.10 and <3.13", ">=3.10,<3.13"),
         (">=3.12,<3.10", ">=3.11"),

@@ -9,7 +9,9 @@ from recordings import failure
 from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
 from runner.diagnosis.common_words import common_advice
-from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
+from runner.diagnosis.refused_values import refused_value
+from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Hint, Report
+from runner.events import Phase
 
 TOP = """\
 from datetime import datetime, timezone
@@ -119,3 +121,76 @@ def test_a_number_is_made_of_a_text(
     hint = common_advice(case, ExceptionInfo("TypeError", said, attributes=told), frame)
     assert hint is not None and f"{name} is the text {text!r}" in hint.title
     assert (hint.edit and hint.edit.after) == after
+
+
+def advised(line: str, said: str, values: str = "") -> Hint | None:
+    case, frame = Case(), Frame("/b/wire.py", 3, "wire", line)
+    case.bundle = BundleInfo(path="/b")
+    told: dict[str, str | int | None] = {"values": values}
+    return common_advice(case, ExceptionInfo("TypeError", said, attributes=told), frame)
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "after"),
+    [
+        ("for i in range(n):", "n is 29.999999999999996", "for i in range(round(n)):"),
+        ("x = np.zeros(T / dt)", "T is 3.0; dt is 0.1", "x = np.zeros(round(T / dt))"),
+        ("for i in range(n / 2):", "n is 7", "for i in range(n // 2):"),
+        # Which of two numbers is meant, nobody knows.
+        ("for i in range(n):", "n is 3.5", None),
+        ("for i in range(1 / dt):", "dt is 0.3", None),
+        ("for i in range(T / dt):", "T is 1e308; dt is 1e-10", None),
+        ("for i in range(n):", "", None),
+    ],
+)
+def test_a_number_is_rounded_where_it_is_whole_but_for_rounding(
+    line: str, values: str, after: str | None
+) -> None:
+    for said in ("'float' object", "'numpy.float64' object"):
+        hint = advised(line, f"{said} cannot be interpreted as an integer", values)
+        assert hint is not None and hint.title.startswith("hand over a whole number: ")
+        assert (hint.edit and hint.edit.after) == after
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "line", "cast"),
+    [
+        ("0.5", "int64", 'df.loc[i, "x"] = 0.5', 'df["x"] = df["x"].astype(float)'),
+        ("0.5", "int64", "df.at[i, 'x'] *= b[0]", "df['x'] = df['x'].astype(float)"),
+        ("0.5", "int64", 'df.loc[i, "x"] = "0.5"', 'df["x"] = df["x"].astype(object)'),
+        ("0.5", "bool", 'df.loc[i, "x"] = 0.5', 'df["x"] = df["x"].astype(object)'),
+        ("5", "str", 'df.loc[0, "x"] = 5', 'df["x"] = df["x"].astype(object)'),
+        ("5", "str", "df.iloc[0, 1] = 5", None),
+        ("5", "str", "s.d.loc[0, 'x'] = 5", "s.d['x'] = s.d['x'].astype(object)"),
+    ],
+)
+def test_a_column_takes_a_value_of_another_type_once_it_is_made_of_it(
+    value: str, dtype: str, line: str, cast: str | None
+) -> None:
+    said = f"Invalid value '{value}' for dtype '{dtype}'"
+    said += ". Value should be a string or missing value, got 'int' instead." * (dtype == "str")
+    hint = advised(line, said)
+    assert hint is not None and f"the column is of {dtype}" in hint.title
+    assert (hint.edit and hint.edit.after) == (f"{cast}\n{line}" if cast else None)
+    frames = [Frame("/b/wire.py", 3, "wire", line), Frame("/v/site-packages/pandas/i.py", 1, "f")]
+    exception = ExceptionInfo("TypeError", said, traceback=frames)
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    assert refused_value(case, Phase.EXECUTE, exception) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "after"),
+    [
+        ("y = x[len(x) / 2]", "", "y = x[len(x) // 2]"),
+        # 0.3 / 0.1 is a little less than 3, of which int() would make 2.
+        ("y = x[t / dt]", "t is 0.3; dt is 0.1", "y = x[round(t / dt)]"),
+        ("y = x[t / dt]", "t is 0.25; dt is 0.1", None),
+        ("y = x['beta']", "", None),
+    ],
+)
+def test_an_element_is_taken_by_a_whole_number(line: str, values: str, after: str | None) -> None:
+    said = "only integers, slices (`:`), ellipsis (`...`) and arrays are valid indices"
+    hint = advised(line, said, values)
+    assert hint is not None and (hint.edit and hint.edit.after) == after
+    assert ("no names" in hint.title) == ("beta" in line)

@@ -8,7 +8,10 @@ from following import follow
 from recordings import failure
 
 from runner import Runner, RunnerError
-from runner.diagnosis.report.model import Report
+from runner.diagnosis.case import Case
+from runner.diagnosis.missing_keys import missing_key
+from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
+from runner.events import Phase
 
 
 def bundle(folder: Path, source: str) -> Path:
@@ -145,3 +148,29 @@ def test_a_key_of_another_type_is_named_as_that(
         assert report.hints[0].edit is not None and report.hints[0].edit.after == after
         follow(report, tmp_path)
         assert runner.execute(tmp_path)["v"] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "after", "older"),
+    [
+        ("x = s[-1]", "0\n1\n2", "x = s.iloc[-1]", False),
+        ("x = s[-1]", "north\nsouth", "x = s.iloc[-1]", True),
+        # No pandas takes it for a position, and -1 may be no position at all.
+        ("x = s[i - 1]", "0\n1\n2", None, False),
+        ("x = s[-1]", "-2\n0\n2", None, False),
+        ("x = s[7]", "0\n1\n2", None, False),
+    ],
+)
+def test_a_position_is_counted_from_the_end(
+    line: str, labels: str, after: str | None, older: bool
+) -> None:
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    key = 7 if "7" in line else -1
+    told: dict[str, str | int | None] = {"keys": labels, "key": key, "labels": "label"}
+    frames = [Frame("/b/wire.py", 3, "wire", line)]
+    exception = ExceptionInfo("KeyError", str(key), traceback=frames, attributes=told)
+    found = missing_key(case, Phase.EXECUTE, exception)
+    assert found is not None
+    assert (found.hints[0].edit and found.hints[0].edit.after) == after
+    assert any("pandas before 3" in hint.title for hint in found.hints) == older

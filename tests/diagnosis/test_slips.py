@@ -334,3 +334,45 @@ def found_slip(message: str, lines: list[str]) -> Finding | None:
 )
 def test_a_line_that_would_give_other_numbers_is_left(message: str, line: str) -> None:
     assert rewritten(message, [line]) is None
+
+
+MINUTES = "Invalid frequency: 15T. Failed to parse with error message: ValueError('Invalid"
+MONTHS = "Invalid frequency: 2M. Failed to parse with error message: ValueError(\"'M' is no longer"
+APART = "could not convert string '1.5,2.5' to float64 at row 0, column 1."
+TRUTH = "The truth value of a Series is ambiguous. Use a.empty, a.item(), a.any() or a.all()."
+POSITIONS = "Location based indexing can only have [integer, integer slice] types"
+POWERS = "Integers to negative integer powers are not allowed."
+OF_A_DAY = 'unconverted data remains when parsing with format "%Y-%m-%d": " 10:00"'
+
+
+@pytest.mark.parametrize(
+    ("message", "line", "after"),
+    [
+        (f"{MINUTES} frequency: T. Did you mean min?')", 's.asfreq("15T")', 's.asfreq("15min")'),
+        (f"{MINUTES} frequency: T. Did you mean min?')", 's.T.resample("15T")', None),
+        (f"{MONTHS} supported for offsets. Please use 'ME' instead.\")", 's.resample("2M")',
+         's.resample("2ME")'),
+        (APART, 'x = np.loadtxt("a.csv")', 'x = np.loadtxt("a.csv", delimiter=",")'),
+        (APART, 'x = np.loadtxt("a.csv", delimiter=";")', None),
+        # A decimal comma, and commas between thousands.
+        (APART.replace("1.5,2.5", "1,5"), 'x = np.loadtxt("a.csv")', None),
+        (APART.replace("1.5,2.5", "1,234,567.5"), 'x = np.loadtxt("a.csv")', None),
+        (TRUTH, "d = df[df['x'] > 1 and df.y > 3]", "d = df[(df['x'] > 1) & (df.y > 3)]"),
+        (TRUTH, "if df.x > 1 and df.y > 3:", None),
+        (TRUTH, "d = df[a and b and c]", None),
+        (TRUTH, "d = x[f(a > 0 and b > 0)]", None),
+        (TRUTH, "df.loc[(df.x > 1) and df.y > 2, 'z'] = 0",
+         "df.loc[((df.x > 1)) & (df.y > 2), 'z'] = 0"),
+        (POSITIONS, 'x = df.iloc[0, "x"]', 'x = df.iloc[0, df.columns.get_loc("x")]'),
+        (POWERS, "p = 2 * 10 ** -np.arange(3)", "p = 2 * 10.0 ** -np.arange(3)"),
+        (POWERS, "p = x[10] ** -1", None),
+        (OF_A_DAY, 'd = f(pd.to_datetime(df["d"]))',
+         'd = f(pd.to_datetime(df["d"], format="ISO8601"))'),
+        (OF_A_DAY, 'd = pd.to_datetime(df["d"], format="%Y-%m-%d")', None),
+        ("Cannot interpret '4' as a data type", "a = np.zeros(3, 4)", "a = np.zeros((3, 4))"),
+    ],
+)  # fmt: skip
+def test_a_line_is_rewritten_where_only_one_thing_can_be_meant(
+    message: str, line: str, after: str | None
+) -> None:
+    assert rewritten(message, [line]) == after

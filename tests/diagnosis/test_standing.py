@@ -84,8 +84,11 @@ def test_a_recording_has_what_was_read_and_no_secret(tmp_path: Path, cache: Path
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no states of threads")
-def test_a_lock_that_is_taken_twice_becomes_one_that_may_be(tmp_path: Path, cache: Path) -> None:
-    report = _hung(tmp_path, cache, LOCK)
+@pytest.mark.parametrize("module", ["threading", "multiprocessing"])
+def test_a_lock_that_is_taken_twice_becomes_one_that_may_be(
+    module: str, tmp_path: Path, cache: Path
+) -> None:
+    report = _hung(tmp_path, cache, LOCK.replace("threading", module))
     assert report.summary.endswith(
         "and waited there for self.lock, which wire.py:13 (add_all) has taken before"
     )

@@ -48,7 +48,7 @@ WAITS = {
         "p = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
         "    p.start(); p.join()",
         "a process that it has started",
-        "take what the process puts into queues",
+        "its queues are emptied, which comes before join()",
     ),
     "network": (
         "import socket, urllib.request",

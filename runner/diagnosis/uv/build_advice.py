@@ -19,6 +19,7 @@ from runner.diagnosis.report.text import printable
 from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
+from runner.diagnosis.uv.project_settings import as_lists
 from runner.diagnosis.uv.python import minors_of, python_hints
 from runner.diagnosis.uv.requirement_edits import another_version, requirement_for
 from runner.version import minor_version
@@ -247,8 +248,10 @@ def _module_missing(uv: FailedUv, name: str, own: bool, words: str, said: str) -
     pyproject = uv.case.pyproject_text()
     named = pyproject.value("build-system", "build-backend")
     meant = _meant_backend(named) if own and isinstance(named, str) else None
-    if meant and (module or f"module '{named}' has no attribute 'build_" in words):
-        # Its module is not there, or is none that builds.
+    spelt = all(part.isidentifier() for part in re.split(r"[.:]", str(named)))
+    none_builds = f"module '{named}' has no attribute 'build_" in words or not spelt
+    if meant and (module or none_builds):
+        # Its module is not there, or is none that builds, or has a name that no module can have.
         asked = module[1] if module else str(named)
         if asked.partition(".")[0] == str(named).partition(".")[0]:
             return [
@@ -358,6 +361,11 @@ def _of_the_bundle(uv: FailedUv, words: str) -> list[Hint]:
     if "`project.license` must be valid exactly by one definition" in words and named:
         edit = uv.case.pyproject_text().setting("project", "license", {"text": named})
         return [Hint("give the licence as a text, which need not be of SPDX", edit=edit)]
+    if field := re.search(r"unless field `([\w.-]+)\.([\w-]+)` is set to `true`", words):
+        edit = uv.case.pyproject_text().setting(field[1], field[2], True)
+        return [Hint(f"say {field[2]} = true in [{field[1]}]", edit=edit)]
+    if lists := as_lists(uv.case.pyproject_text(), words):
+        return lists
     if script := re.search(r"invalid console script: '([^']+)'", words):
         there, written = uv.case.pyproject_text(), script.group(1)
         module, _, function = written.rpartition(".")

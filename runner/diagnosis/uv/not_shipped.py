@@ -2,7 +2,9 @@
 
 import re
 
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case
+from runner.diagnosis.pyproject_edits import PYPROJECT
 from runner.diagnosis.report.model import Edit, Hint
 
 _NOTHING_TO_SHIP = {
@@ -43,16 +45,26 @@ def say_what_to_ship(case: Case, words: str) -> list[Hint]:
 
 
 def _package_folder(case: Case, folder: str) -> Hint:
-    """The hint where a setup.py names a package by a folder that is not there."""
+    """The hint where a package is named by a folder that is not there."""
     package = folder.replace("/", ".")
     there = None
     if f"src/{folder}/__init__.py" in case.bundle_files:
         package, there = "", "src"
     elif "__init__.py" in case.bundle_files:
         there = "."  # the folder itself, which had the package's name before it was a bundle
+    pyproject = case.pyproject_text()
     if there is None:
-        return Hint(f"correct packages= in setup.py: the bundle has no folder {folder}")
-    edit = case.pyproject_text().setting("tool.setuptools", "package-dir", {package: there})
+        folders = [name.rpartition("/")[0] for name in case.bundle_files if "__init__.py" in name]
+        near = nearest(folder, folders)
+        named = pyproject.value("tool.setuptools", "packages") is not None
+        title = f"correct packages in {PYPROJECT if named else 'setup.py'}: the bundle has no"
+        title += f" folder {folder}" + (f", and has {near[0]}" if near else "")
+        edit = None
+        if near:
+            name = near[0].replace("/", ".")
+            edit = pyproject.replaced("tool.setuptools", "packages", package, name)
+        return Hint(title, edit=edit)
+    edit = pyproject.setting("tool.setuptools", "package-dir", {package: there})
     return Hint(f"say where the package {folder} is: in {there}", edit=edit)
 
 

@@ -5,6 +5,7 @@ import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import FailedUv
@@ -46,6 +47,23 @@ def project_setting_finding(uv: FailedUv) -> Finding | None:
     if missing := _NO_MEMBER.search(uv.error.said):
         return _no_member(uv.case, missing[1])
     return None
+
+
+def as_lists(pyproject: PyprojectText, words: str) -> list[Hint]:
+    """The hint where a build's setting is a text, and is to be a list of them."""
+    found = re.search(
+        r"`([\w.-]+)\.([\w-]+)` must be (?:an )?array|`(tool\.setuptools)\.packages` must", words
+    )
+    if found is None:
+        return []
+    table, keys = found[1], [found[2]]
+    if found[3]:  # It does not say which.
+        table, keys = f"{found[3]}.packages.find", ["where", "include", "exclude"]
+    for key in keys:
+        if isinstance(value := pyproject.value(table, key), str):
+            edit = pyproject.setting(table, key, [value])
+            return [Hint(f"make a list of it: {key} = [{value!r}]", edit=edit)]
+    return []
 
 
 def _other_uv(case: Case, wanted: str, running: str) -> Finding:

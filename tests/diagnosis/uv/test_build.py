@@ -188,6 +188,33 @@ OF_ITS_AUTHOR = {
         '[tool.setuptools.dynamic]\nversion = { attr = "sir.__version__" }\n',
         '__version__ = "0.1.0"',
     ),
+    "a backend whose name no module can have": (
+        '  File "<string>", line 8\n         SyntaxError: invalid syntax',
+        '[build-system]\nbuild-backend = "setuptools.build-meta"\n',
+        'build-backend = "setuptools.build_meta"',
+    ),
+    "a text for a list": (
+        "ValueError: invalid pyproject.toml config: `tool.setuptools.package-data.sir`.\n         "
+        "configuration error: `tool.setuptools.package-data.sir` must be array",
+        '[tool.setuptools.package-data]\nsir = "*.csv"\n',
+        'sir = ["*.csv"]',
+    ),
+    "a text for the list of folders": (
+        "configuration error: `tool.setuptools.packages` must be valid exactly by one definition",
+        '[tool.setuptools.packages.find]\nwhere = "src"\n',
+        'where = ["src"]',
+    ),
+    "a reference that its backend asks to be allowed": (
+        "ValueError: Dependency #1 of field `project.dependencies` cannot be a direct reference"
+        " unless field `tool.hatch.metadata.allow-direct-references` is set to `true`",
+        "",
+        "[tool.hatch.metadata]\nallow-direct-references = true",
+    ),
+    "a package of another name": (
+        "error: package directory 'sirr' does not exist",
+        '[tool.setuptools]\npackages = ["sirr"]\n',
+        '"sir"',
+    ),
     "a readme that is read": (
         "FileNotFoundError: [Errno 2] No such file or directory: 'README.rst'",
         "",
