@@ -305,17 +305,6 @@ class Dialogue:
         evidence.stderr = self._excerpt(Stream.STDERR)
         evidence.wire_noise = self._excerpt(Stream.NOISE)
 
-    def unnoticed_failure(self) -> str | None:
-        """Return what the child has written of a failure in a task that ended well.
-
-        Nothing where nobody listens: then it is not known what of it is this task's.
-        """
-        if not (self.case.journal.heard and self._captures[Stream.STDERR].total_bytes):
-            return None
-        from runner.diagnosis.unnoticed_failures import unnoticed_failure  # most write nothing
-
-        return unnoticed_failure(self.case, self.stderr)
-
     def failure(self, finding: Finding) -> Failure:
         # No task that is done needs these.
         from runner.diagnosis.standing import add_lines

@@ -349,7 +349,12 @@ class Session:
     def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
         """Return what a task took, with notes of this side's."""
         written = self._folders.written_through()
-        notes = (*notes, self.dialogue.unnoticed_failure())
+        case = self.dialogue.case
+        # Where nobody listens, it is not known by now what of it is this task's.
+        if case.journal.heard and (stderr := self.dialogue.stderr):
+            from runner.diagnosis.unnoticed_failures import unnoticed_failure  # most write nothing
+
+            notes = (*notes, unnoticed_failure(case, stderr))
         if not (written or any(notes)):
             return executed
         said = [note for note in notes if note is not None]
