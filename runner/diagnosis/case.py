@@ -34,7 +34,6 @@ from runner.diagnosis.report.model import (
     Report,
     TaskInfo,
     WorkerInfo,
-    by_hand,
 )
 from runner.diagnosis.report.sanitise import sanitise_report
 from runner.diagnosis.report.text import one_line, printable
@@ -85,11 +84,6 @@ class Finding(Struct):
         retryable: bool | None = None,
     ) -> "Finding":
         return cls(code, summary, phase, explanation, list(hints), exception, retryable)
-
-    @classmethod
-    def raised(cls, phase: Phase, summary: str, explanation: str = "", *hints: Hint) -> "Finding":
-        """Make one of what the bundle's code raised, at its load or in a task."""
-        return cls.of(Code.raised_in(phase), summary, explanation, *hints, phase=phase)
 
 
 class LfsPointer(Struct, frozen=True):
@@ -148,6 +142,8 @@ class Case:
         self.interpreter: InterpreterInfo | None = None
         self.environment: EnvironmentInfo | None = None
         self.child: ChildInfo | None = None
+        self.phase = Phase.EXECUTE
+        """The one in which its child has failed, once it has."""
         self.evidence = Evidence()
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
@@ -224,6 +220,23 @@ class Case:
             ],
         )
         return sanitise_report(report, self._environ)
+
+    def found(
+        self,
+        code: Code,
+        summary: str,
+        explanation: str = "",
+        *hints: Hint,
+        exception: ExceptionInfo | None = None,
+        retryable: bool | None = None,
+    ) -> Finding:
+        """Make a finding of what has failed in the child, in its phase."""
+        hint_list = list(hints)
+        return Finding(code, summary, self.phase, explanation, hint_list, exception, retryable)
+
+    def raised(self, summary: str, explanation: str = "", *hints: Hint) -> Finding:
+        """Make one of what the bundle's code has raised, at its load or in a task."""
+        return self.found(Code.raised_in(self.phase), summary, explanation, *hints)
 
     def is_own(self, file: str) -> bool:
         """Tell whether a file is the bundle's own, in its folder or where it is installed."""
@@ -355,29 +368,6 @@ class Case:
             if name != without:
                 words += ["--param", shlex.quote(f"{name}={as_option(value)}")]
         return words
-
-    def look_for(self, title: str, words: str) -> Hint:
-        """The hint to look for a call in the bundle's own code.
-
-        :param words: an extended regular expression without quotes.
-        """
-        command = f"grep -rnE '{words}' --include='*.py' {self.bundle_argument()}"
-        return by_hand(title, command)
-
-    def start_by_hand(self) -> Hint:
-        command = shlex.join(self.child.argv) if self.child else None
-        return by_hand("start the child by hand and see what it says", command)
-
-    def build_anew(self) -> Hint:
-        return Hint("build the environment anew", command=self.exec_command("--fresh-venv"))
-
-    def raise_memory_limit(self, needed: int) -> Hint:
-        """:param needed: the bytes that were not enough, or too many."""
-        return Hint(
-            "if it is meant to take as much, raise the limit (in the bundle's own"
-            " pyproject.toml: [tool.modelops] memory-limit)",
-            command=self.exec_command(f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
-        )
 
 
 def _in_notebook(hint: Hint) -> Hint:

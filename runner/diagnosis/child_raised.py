@@ -38,9 +38,10 @@ _ABOUT_PACKAGES = re.compile(
 
 def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     """The bundle's code raised."""
-    known = _root_cause(case, phase, exception)
+    case.phase = phase
+    known = _root_cause(case, exception)
     if known is None:
-        finding = _plain_raise(case, phase, exception)
+        finding = _plain_raise(case, exception)
         add_lfs_hint(case, finding)
     else:
         finding, root = known
@@ -87,11 +88,12 @@ def exit_finding(
     """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
     from runner.diagnosis.script_habits import exits_no_more, parsed_command_line
 
+    case.phase = phase
     call = "sys.exit()" if exception.type == "SystemExit" else exception.type
-    parsed = parsed_command_line(case, phase, exception, stderr)
+    parsed = parsed_command_line(case, exception, stderr)
     if parsed is not None:
         finding = parsed
-    elif (known := _root_cause(case, phase, exception)) is not None:
+    elif (known := _root_cause(case, exception)) is not None:
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
@@ -101,12 +103,12 @@ def exit_finding(
         words = words or "".join(last_lines(printable(stderr), 1))
         why = (
             'A script\'s own call belongs under `if __name__ == "__main__":`.'
-            if phase is Phase.LOAD
+            if case.phase is Phase.LOAD
             else "A task that cannot go on raises an exception."
         )
-        finding = Finding.of(
+        finding = case.found(
             Code.CHILD_EXITED,
-            f"the child exited with status {exit_code} {DOING[phase]}, by {call}"
+            f"the child exited with status {exit_code} {DOING[case.phase]}, by {call}"
             + (f" in {place}" if place else "")
             + (f": {one_line(printable(words), 120)}" if words else ""),
             f"{call} ends the whole process, and with it the child. {why}"
@@ -115,9 +117,8 @@ def exit_finding(
                 f"take the call of {call} out"
                 + (f" of {place}" if place else "")
                 + ", or raise another exception, so that the report can say why",
-                edit=exits_no_more(case, phase, frame),
+                edit=exits_no_more(case, frame),
             ),
-            phase=phase,
         )
     finding.exception = exception
     return finding
@@ -150,9 +151,7 @@ def missing_library(exception: ExceptionInfo) -> str | None:
     return None
 
 
-def _root_cause(
-    case: Case, phase: Phase, exception: ExceptionInfo
-) -> tuple[Finding, ExceptionInfo] | None:
+def _root_cause(case: Case, exception: ExceptionInfo) -> tuple[Finding, ExceptionInfo] | None:
     """Return what is known to be behind an exception, and the link of its chain that says so."""
     # Each child imports this module, and hardly any fails.
     from runner.diagnosis.data.misread_files import misread_file
@@ -171,13 +170,13 @@ def _root_cause(
 
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
-            return out_of_memory(case, phase, link), link
+            return out_of_memory(case, link), link
     for link in chain(exception):
         for recognise in (lfs_pointer, *MACHINE_CAUSES):
-            finding = recognise(case, phase, _with_own_frames(case, exception, link))
+            finding = recognise(case, _with_own_frames(case, exception, link))
             if finding is not None:
                 return finding, link
-    recognised = _recognised(case, phase, exception)
+    recognised = _recognised(case, exception)
     if recognised is not None:
         return recognised
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
@@ -185,14 +184,14 @@ def _root_cause(
         syntax = exception  # a ValueError before Python 3.11.4
     file = syntax.attributes.get("filename") if syntax else None
     # A task may read data as code, and then it is none of the bundle's files.
-    if syntax and (phase is Phase.LOAD or (isinstance(file, str) and case.is_own(file))):
-        return syntax_error(case, phase, syntax), syntax
+    if syntax and (case.phase is Phase.LOAD or (isinstance(file, str) and case.is_own(file))):
+        return syntax_error(case, syntax), syntax
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:
-        return _import_failed(case, phase, broken), broken
+        return _import_failed(case, broken), broken
     for link in chain(exception):
         for recognise in (script_habit, program_failure, missing_file, misread_file):
-            finding = recognise(case, phase, _with_own_frames(case, exception, link))
+            finding = recognise(case, _with_own_frames(case, exception, link))
             if finding is not None:
                 return finding, link
     leaf = _leaf(exception)
@@ -201,7 +200,7 @@ def _root_cause(
         *(unset_attribute, missing_parameter, missing_key, slip),
         *(refused_value, framework_misuse, missing_name),
     ):
-        finding = recognise(case, phase, leaf)
+        finding = recognise(case, leaf)
         if finding is not None:
             return finding, leaf
     return None
@@ -218,14 +217,12 @@ def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) 
     return msgspec.structs.replace(link, traceback=[*led, *link.traceback])
 
 
-def _recognised(
-    case: Case, phase: Phase, exception: ExceptionInfo
-) -> tuple[Finding, ExceptionInfo] | None:
+def _recognised(case: Case, exception: ExceptionInfo) -> tuple[Finding, ExceptionInfo] | None:
     """The first cause in the chain that is known, outermost first."""
     from runner.diagnosis.imports.import_failures import import_failure  # 17 modules, 5 ms
 
     for link in chain(exception):
-        finding = import_failure(case, phase, link)
+        finding = import_failure(case, link)
         if finding is not None:
             return finding, link
         if link.module is None and link.type == "ModuleNotFoundError":
@@ -252,32 +249,30 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
     return exception
 
 
-def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _import_failed(case: Case, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.missing_names import did_you_mean
 
     where = case.place_of(case.telling_frame(exception)) or "the bundle"
     lacking = _NO_NAME.search(exception.message)
     if lacking is not None and case.is_own(lacking[2]):
         name, file = printable(lacking[1]), case.short_path(lacking[2])
-        return Finding.of(
+        return case.found(
             Code.IMPORT_FAILED,
             f"{where} imports {name!r} from {file}, which has no such name",
             "",
             *did_you_mean(case, exception),
             Hint(f"correct the name in {where}, or define {name} in {file}"),
-            phase=phase,
         )
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{where} could not import: {one_line(printable(exception.message), 140)}",
         "The module is there and cannot be imported as it is. Why is not known beyond"
         " what it says.",
         Hint(f"see {where}, and the traceback for who says it"),
-        phase=phase,
     )
 
 
-def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _plain_raise(case: Case, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.common_words import common_advice
     from runner.diagnosis.wire_functions import is_stub, stub_hint
 
@@ -298,7 +293,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if exception.exceptions:
         group = one_line(printable(exception.message), 100)
         summary += f"; the first in an {exception.type}: {group}"
-    loading = phase is Phase.LOAD
+    loading = case.phase is Phase.LOAD
     hints = [Hint(_where_to_look(leaf, frame, place) if place else _BY_HAND)]
     if is_stub(frame):
         summary, hints = f"{place} calls no model yet", [stub_hint(case)]
@@ -324,7 +319,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation += f" In that line {one_line(printable(str(values)), 400)}."
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
-    return Finding.raised(phase, summary, explanation, *hints)
+    return case.raised(summary, explanation, *hints)
 
 
 def _where_to_look(exception: ExceptionInfo, frame: Frame | None, place: str) -> str:

@@ -10,12 +10,11 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _Found = tuple[str, Hint]
 
 
-def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def framework_misuse(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's code is due to how it uses a framework."""
     own = [frame for frame in exception.traceback if case.is_own(frame.file)]
     if not own or not exception.traceback:
@@ -27,8 +26,7 @@ def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         if re.fullmatch(of, package or "") and (words := re.search(said, message)):
             found = cause(case, own[-1], words)
             if found is not None:
-                return Finding.raised(
-                    phase,
+                return case.raised(
                     f"{case.place_of(own[-1])} {found[0]}",
                     f"{exception.type}: {one_line(printable(message), 200)}",
                     found[1],

@@ -11,7 +11,6 @@ from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _MOST_SHOWN = 300
 # As climate's files call the same; of other names, one that begins alike may mean another thing.
@@ -19,7 +18,7 @@ _SAME = ({"lat", "latitude"}, {"lon", "long", "longitude"})
 _BOM = "\ufeff"
 
 
-def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Which keys there are in place of the one that is missing, where the child has seen it."""
     attributes = exception.attributes
     keys, key = attributes.get("keys"), attributes.get("key")
@@ -39,7 +38,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     shown = repr(named) if is_text else named
     made = made_frame(exception, frame)
     if f"{_BOM}{key}" in there:
-        return _byte_order_mark(case, phase, place, named, made)
+        return _byte_order_mark(case, place, named, made)
     near = _alike(key, there) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
@@ -71,7 +70,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
                 )
             ]
         )
-    return Finding.raised(phase, summary, explanation, *hints)
+    return case.raised(summary, explanation, *hints)
 
 
 def _alike(key: str, there: list[str]) -> list[str]:
@@ -83,15 +82,12 @@ def _alike(key: str, there: list[str]) -> list[str]:
     return same[:1] or nearest(key[:100], there)
 
 
-def _byte_order_mark(
-    case: Case, phase: Phase, place: str | None, key: str, made: Frame | None
-) -> Finding:
+def _byte_order_mark(case: Case, place: str | None, key: str, made: Frame | None) -> Finding:
     tables = [file for file in case.bundle_files if file.endswith((".csv", ".tsv"))]
     file = tables[0] if len(tables) == 1 else "the file"
     edit = reads_with(case, made, "encoding", '"utf-8-sig"')
     hint = Hint(f"open {file} with encoding='utf-8-sig'", edit=edit)
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{place} asks for {key!r}; the file has a byte-order mark before that name",
         "A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
         " belong to the first column's name unless they are read as what they are.",

@@ -10,7 +10,6 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import made_frame, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _MOST_SHOWN = 300
 # As the name is called that __getattr__() is asked for.
@@ -19,7 +18,7 @@ _ASKED = re.compile(r"(?<![\w.])(?:name|attr|attribute|attr_name|key|item)\b")
 _ONE_WORD = 0.5
 
 
-def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_name(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find what was meant by a name that there is not, where the child has seen the others."""
     name, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
     frame = case.telling_frame(exception)
@@ -42,7 +41,7 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         ]
     if not hints:
         return None
-    return Finding.of(Code.raised_in(phase), summary, "", *hints, phase=phase)
+    return case.found(Code.raised_in(case.phase), summary, "", *hints)
 
 
 def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]:
@@ -63,7 +62,7 @@ def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]
     return [Hint(title, edit=case.line_edit(made, after))]
 
 
-def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def unset_attribute(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find a ``__getattr__()`` that asks for what the object has not yet, as in a copy of it."""
     frame = case.telling_frame(exception)
     if frame is None or frame.function != "__getattr__" or not case.is_own(frame.file):
@@ -79,8 +78,7 @@ def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     what = f"reads self.{reads[1]} of an object that has none yet"
     if key:
         what = f"raises a KeyError for {printable(key)}, and no AttributeError"
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} {what}",
         "Who copies or unpickles an object asks it for names such as __setstate__, and before any"
         " of its attributes is set.",

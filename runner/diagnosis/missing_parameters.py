@@ -34,10 +34,10 @@ _MOST_SHOWN = 200
 NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given."
 
 
-def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_parameter(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that the code wanted of the task what that was not asked with."""
     frame = case.telling_frame(exception)
-    if phase is not Phase.EXECUTE or case.task is None or frame is None:
+    if case.phase is not Phase.EXECUTE or case.task is None or frame is None:
         return None
     if not case.is_own(frame.file):
         return None
@@ -81,8 +81,7 @@ def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
         option = "" if gone else f"--param {name}=..."
         command = case.exec_command(option, without=name)
         said = f"{json.dumps(values[name])} for the parameter {field!r}: {words}"
-        return Finding.raised(
-            Phase.EXECUTE,
+        return case.raised(
             f"{case.place_of(frame)} refuses {one_line(printable(said), _MOST_SHOWN)}",
             "The class of pydantic that it makes of the parameters says so.",
             by_hand("leave it out" if gone else "give a value that it takes", command),
@@ -124,8 +123,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
             command = case.exec_command(f"--param {name}=...", without=name)
             hint = by_hand("give it a value", command)
         if hint is not None:
-            return Finding.raised(
-                Phase.EXECUTE,
+            return case.raised(
                 printable(
                     f"{case.place_of(frame)} computes with the parameter {name!r}; the task gives"
                     f" {one_line(kind, 100)}"
@@ -137,8 +135,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
 
 
 def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
-    return Finding.raised(
-        Phase.EXECUTE,
+    return case.raised(
         f"{case.place_of(frame)} {printable(what)}; the task was not given it",
         NOT_GIVEN,
         give_parameters(case, names),
@@ -186,8 +183,7 @@ def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding 
         name = shlex.quote(there[0])
         command = f"modelops-runner exec {case.bundle_argument()} {name}"
         hint = Hint(f"ask for {printable(there[0])!r}", command=command)
-    return Finding.raised(
-        Phase.EXECUTE,
+    return case.raised(
         f"{case.place_of(frame)} has no entry point {printable(asked)!r}{known}",
         "The wire function is given the entry point that the task is asked for with, or"
         " 'default' where that is none; [tool.modelops] entrypoint may name another.",

@@ -10,7 +10,6 @@ from runner.diagnosis.remedies import as_utf_8
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.diagnosis.returned_types import made_json, with_default
-from runner.events import Phase
 
 # What may be written anew as UTF-8; a file of any other kind would be destroyed by it.
 _TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".toml", ".ini", ".md",
@@ -206,7 +205,7 @@ _CALLERS = (
 _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
 
-def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def slip(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
     frames = [frame for frame in exception.traceback if case.is_own(frame.file)]
     if exception.module not in _RAISED_IN or not frames:
@@ -216,7 +215,7 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     if found is None:
         return None
     summary, hint = found
-    return Finding.raised(phase, f"{case.place_of(frames[-1])} {summary}", "", hint)
+    return case.raised(f"{case.place_of(frames[-1])} {summary}", "", hint)
 
 
 def _rewritten(

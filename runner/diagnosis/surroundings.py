@@ -8,7 +8,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _LAST_CHARACTERS = 4 * 1024
 
@@ -199,7 +198,7 @@ def _on_any_device(line: str) -> str:
     return after if after != line else line.replace(".cuda()", f".to({device})")
 
 
-def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def what_is_lacking(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in what the worker does not have."""
     name = exception.type.rpartition(".")[2]
     found = lacking(case, f"{name}: {exception.message}")
@@ -220,7 +219,7 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if frame and "GPU" in found.what and _is_of_torch(exception, frame):
         edit = case.line_edit(frame, _on_any_device(frame.text or ""))
         hints = [Hint(hints[0].title, edit=edit), *hints[1:]]
-    return Finding.raised(phase, f"{place}: {found.what}", found.explanation, *hints)
+    return case.raised(f"{place}: {found.what}", found.explanation, *hints)
 
 
 def _hint(case: Case, title: str, command: str | None) -> Hint:

@@ -12,7 +12,6 @@ from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.limits import process_limit
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 # Whatever is said that way is said last; a backtrace may follow (of Rust, some 60 lines).
 _LAST_CHARACTERS = 16 * 1024
@@ -200,9 +199,7 @@ def native_words(text: str) -> LastWords | None:
     return LastWords(one_line(match.group(), 160), kind)
 
 
-def interrupted_by_native_code(
-    case: Case, phase: Phase, exception: ExceptionInfo
-) -> Finding | None:
+def interrupted_by_native_code(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A KeyboardInterrupt that a library has made: OpenBLAS, where it gets no threads."""
     if exception.type != "KeyboardInterrupt" or case.evidence.stderr is None:
         return None
@@ -212,8 +209,7 @@ def interrupted_by_native_code(
     limits = case.machine.limits if case.machine else Limits()
     text, meaning, hints = said.told(limits)
     place = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{place}: {text}",
         f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
         *hints,

@@ -20,10 +20,9 @@ from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
-from runner.events import Phase
 
 
-def library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the standard library of this Python's version."""
     # A Python that is not known counts as a new one: none of what was removed is far from there.
     python = case.child.python.version if case.child and case.child.python else "3.99"
@@ -43,16 +42,15 @@ def library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         return None
     if removed is not None and not is_older(python, removed.version):
         words = f"{gone} Python {removed.version}"
-        return _library_changed(case, phase, exception, what, removed, words)
+        return _library_changed(case, exception, what, removed, words)
     if added is not None and is_older(python, added.version):
         words = f"{new} with Python {added.version}, and this is Python {python}"
-        return _library_changed(case, phase, exception, what, added, words, added=True)
+        return _library_changed(case, exception, what, added, words, added=True)
     return None
 
 
 def _library_changed(
     case: Case,
-    phase: Phase,
     exception: ExceptionInfo,
     what: str,
     change: Change,
@@ -95,12 +93,11 @@ def _library_changed(
         if is_kept_back(case, distribution := distribution_named(package)):
             hints.insert(0, upgrade(case, distribution, f"upgrade {package}"))
     is_module = exception.type == "ModuleNotFoundError"
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
         words,
         explanation.strip(),
         *hints,
-        phase=phase,
     )
 
 

@@ -111,7 +111,7 @@ _FEATURES = [
 _LONGEST = 400
 
 
-def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def newer_feature(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Return what an exception says of a feature that this Python has not, and a newer one has."""
     python = case.child.python if case.child else None
     if python is None or not exception.traceback:
@@ -147,11 +147,10 @@ def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         if feature.instead:
             hints.append(Hint(f"or use {feature.instead}, in {where}"))
     loading = Code.SYNTAX_ERROR if feature.notation else Code.LOAD_RAISED
-    return Finding.of(
-        loading if phase is Phase.LOAD else Code.TASK_RAISED,
+    return case.found(
+        loading if case.phase is Phase.LOAD else Code.TASK_RAISED,
         f"{where} uses {feature.name}, which came with Python {feature.version}; this is"
         f" {python.implementation} {python.version}",
         explanation,
         *hints,
-        phase=phase,
     )
