@@ -4,7 +4,7 @@ import re
 
 from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.crashes import CRASHES, crash
-from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import signal_of_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.report.codes import Code
@@ -25,7 +25,7 @@ def broken_pool(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the death of a process that the bundle's code had started."""
     if not is_broken_pool(exception):
         return None
-    stderr = case.evidence.stderr.text if case.evidence.stderr else ""
+    stderr = case.stderr
     fewer = Hint("let the pool have fewer workers (max_workers=, n_jobs=), or give them less")
     if case.machine and case.machine.oom_killed:
         return case.found(
@@ -43,13 +43,13 @@ def broken_pool(case: Case, exception: ExceptionInfo) -> Finding | None:
         crashed = crash(case, ended, signal_name, stderr, who=_WORKER)
         crashed.exception = None
         return crashed
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     if signal_name is not None:
         said = f"{signal_name} ended it"
         why = "Somebody outside sent that, or the kernel, when memory had run out."
         hints = [fewer, _LOOK]
     elif words := native_words(stderr):
-        limits = case.machine.limits if case.machine else Limits()
+        limits = case.limits
         said, why, hints = words.told(limits)
     elif ends:
         said, why = (

@@ -9,16 +9,17 @@ import os
 import re
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 
 import msgspec
 from msgspec import UNSET, Struct, field
 
+from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.pyproject_edits import PYPROJECT, PyprojectText
-from runner.diagnosis.report.asked import Asked, as_option, task_info
+from runner.diagnosis.report.asked import Asked, option_words, task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -31,6 +32,7 @@ from runner.diagnosis.report.model import (
     Hint,
     InterpreterInfo,
     PhaseTiming,
+    PythonInfo,
     Report,
     TaskInfo,
     WorkerInfo,
@@ -41,7 +43,6 @@ from runner.diagnosis.stack_lines import StackLine
 from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
-_LONGEST_PARAMS = 300
 # A cell's code is compiled so by the wire function that ``init`` writes.
 _CELL = re.compile(r"(.+\.ipynb), cell \d+")
 _PRINTED_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
@@ -185,6 +186,19 @@ class Case:
         self.withheld: tuple[str, ...] = ()
         """The names of the worker's variables that the child does not get."""
 
+    @property
+    def python(self) -> PythonInfo | None:
+        """The child's, once it has said which it is."""
+        return self.child.python if self.child else None
+
+    @property
+    def limits(self) -> Limits:
+        return self.machine.limits if self.machine else Limits()
+
+    @property
+    def stderr(self) -> str:
+        return self.evidence.stderr.text if self.evidence.stderr else ""
+
     def report(self, finding: Finding) -> Report:
         """The report of a run that ended with this finding."""
         phases = self.journal.phases
@@ -257,18 +271,25 @@ class Case:
             return str(PurePath(*path.parts[path.parts.index("site-packages") + 1 :]))
         return printable(file)
 
+    def own_frames(self, exception: ExceptionInfo) -> list[Frame]:
+        """Those in the bundle's own code."""
+        return [frame for frame in exception.traceback if self.is_own(frame.file)]
+
     def telling_frame(self, exception: ExceptionInfo | None) -> Frame | None:
         """The innermost frame in the bundle's own code, else the innermost one."""
         if exception is None or not exception.traceback:
             return None
-        own = [frame for frame in exception.traceback if self.is_own(frame.file)]
-        return (own or exception.traceback)[-1]
+        return (self.own_frames(exception) or exception.traceback)[-1]
 
     def place_of(self, frame: Frame | None) -> str:
         if frame is None:
             return ""
         function = "" if frame.function == "<module>" else f" ({frame.function})"
         return f"{self.short_path(frame.file)}:{frame.line}{function}"
+
+    def place(self, exception: ExceptionInfo | None, otherwise: str = "the bundle") -> str:
+        """Where an exception was raised, as far as the bundle's own code knows."""
+        return self.place_of(self.telling_frame(exception)) or otherwise
 
     def printed_place(self, text: str) -> str | None:
         """The innermost place in the bundle's own code, in a traceback as Python prints it."""
@@ -293,6 +314,18 @@ class Case:
         if not frame.text or after == frame.text:
             return None
         return Edit(file=self.file_in_bundle(frame), before=frame.text, after=after)
+
+    def edit_of(
+        self,
+        frame: Frame | None,
+        written: str | re.Pattern[str],
+        after: str | Callable[[re.Match[str]], str],
+    ) -> Edit | None:
+        """The edit of what a frame's line has written once; else none."""
+        line = (frame and frame.text) or ""
+        if frame is None or sum(1 for _ in re.finditer(written, line)) != 1:
+            return None
+        return self.line_edit(frame, re.sub(written, after, line))
 
     def pin_edit(self, version: str) -> Edit:
         """:param version: what ``.python-version`` is to say."""
@@ -347,27 +380,11 @@ class Case:
 
         :param without: a parameter that is left out.
         """
-        words = ["modelops-runner exec", self.bundle_argument(), *self._asked(without)]
+        asked = [] if self.task is None else option_words(self.task, without)
+        words = ["modelops-runner exec", self.bundle_argument(), *asked]
         given = {*options.split(" ")} - {"--env"}  # of which there may be several
         words += [one for one in self.options if one.split(" ")[0] not in given]
         return " ".join([*words, options]).rstrip()
-
-    def _asked(self, without: str | None) -> list[str]:
-        """The words of a command line that ask for the task, but for parameters that are long."""
-        if self.task is None:
-            return []
-        task = task_info(self.task)
-        words = [] if task.entrypoint in (None, "default") else [shlex.quote(str(task.entrypoint))]
-        if task.function is not None:
-            words += ["--function", shlex.quote(task.function)]
-        if task.seed:
-            words += ["--seed", str(task.seed)]
-        if len(task.params) > _LONGEST_PARAMS or "…" in task.params:
-            return words
-        for name, value in json.loads(task.params).items():
-            if name != without:
-                words += ["--param", shlex.quote(f"{name}={as_option(value)}")]
-        return words
 
 
 def _in_notebook(hint: Hint) -> Hint:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
 from runner.diagnosis.case import DOING, Case, Finding
-from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.refusals import FULL, lacks_room
 from runner.diagnosis.remedies import build_anew, look_for, requires_python_hint
@@ -332,7 +331,7 @@ def no_process(case: Case, phase: Phase, summary: str) -> Finding:
     """The child could not fork a process for the task, or start a thread of its own."""
     from runner.diagnosis.limits import process_limit
 
-    reached = process_limit(case.machine.limits if case.machine else Limits())
+    reached = process_limit(case.limits)
     return Finding.of(
         Code.SPAWN_FAILED,
         f"{one_line(summary)}; {reached.what}",

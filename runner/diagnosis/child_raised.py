@@ -213,7 +213,7 @@ def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) 
     """
     if any(case.is_own(frame.file) for frame in link.traceback):
         return link
-    led = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    led = case.own_frames(exception)
     return msgspec.structs.replace(link, traceback=[*led, *link.traceback])
 
 
@@ -252,7 +252,7 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
 def _import_failed(case: Case, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.missing_names import did_you_mean
 
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     lacking = _NO_NAME.search(exception.message)
     if lacking is not None and case.is_own(lacking[2]):
         name, file = printable(lacking[1]), case.short_path(lacking[2])

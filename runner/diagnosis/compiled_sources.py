@@ -43,7 +43,7 @@ def not_compiled(case: Case, exception: ExceptionInfo, path: PurePath) -> Findin
         return None
     if (build := build_command(case)) is None:
         return None
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     return case.raised(
         f"{where} asks for {printable(str(path))}, which is not there",
         "The bundle has sources that are to be compiled, and says how.",

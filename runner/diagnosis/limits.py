@@ -44,7 +44,7 @@ class Reached(Struct, frozen=True):
 
 def limit_reached(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a limit of the system."""
-    limits = case.machine.limits if case.machine else Limits()
+    limits = case.limits
     number = exception.attributes.get("errno")
     if _starts_process(exception):
         did, reached = "could not start another thread or process", process_limit(limits)
@@ -57,13 +57,13 @@ def limit_reached(case: Case, exception: ExceptionInfo) -> Finding | None:
         hints = reached.hints
     else:
         return None
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     return case.raised(f"{place} {did}: {reached.what}", reached.explanation, *hints)
 
 
 def out_of_memory(case: Case, exception: ExceptionInfo) -> Finding:
     """The code asked for more than it could have."""
-    where = case.place_of(case.telling_frame(exception))
+    where = case.place(exception, "")
     asked = one_line(printable(exception.message), 140)
     limit = case.child.memory_limit_bytes if case.child else None
     space = case.machine.limits.memory_bytes if case.machine else None

@@ -111,24 +111,18 @@ def _nothing_read(case: Case, what: str) -> list[Hint]:
 
 def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list[Hint]:
     """The hint where the key is there, as a text and not a number or the other way round."""
-    text, edit = frame.text or "", None
-    quote = "'" if '"' in text else '"'
+    quote = "'" if '"' in (frame.text or "") else '"'
     has, plain = ("number", key) if is_text else ("text", f"{quote}{key}{quote}")
     written = rf"\[(['\"]){re.escape(key)}\1\]" if is_text else rf"\[{re.escape(key)}\]"
-    if len(re.findall(written, text)) == 1:
-        edit = case.line_edit(frame, re.sub(written, lambda _: f"[{plain}]", text))
+    edit = case.edit_of(frame, written, lambda _: f"[{plain}]")
     way = "int(...)" if is_text else "str(...): JSON has no other keys"
     return [Hint(f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
 
 
 def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None:
     """The line that asks for a key of a part, or another view, of what it asks for it now."""
-    written = re.compile(rf"\b([\w.]+)\[(['\"]){re.escape(key)}\2\]")
-    text = frame.text or ""
-    if len(written.findall(text)) != 1:
-        return None
-    after = written.sub(lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}", text)
-    return case.line_edit(frame, after)
+    written = rf"\b([\w.]+)\[(['\"]){re.escape(key)}\2\]"
+    return case.edit_of(frame, written, lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}")
 
 
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
@@ -144,8 +138,7 @@ def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[H
         return []
     if re.search(r"\.(?:loc|at)\[", text):
         return []
-    after = re.sub(written, f".iloc[{key}]", text) if len(re.findall(written, text)) == 1 else text
-    edit = case.line_edit(frame, after)
+    edit = case.edit_of(frame, written, f".iloc[{key}]")
     by_iloc = f"take the value at the position {key}: .iloc[{key}]"
     older = "ask for a pandas before 3, which takes a number for a position"
     if edit:

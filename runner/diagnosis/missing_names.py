@@ -97,14 +97,13 @@ def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
 
 
 def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
-    edit, text = None, frame.text or ""
-    written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
     if not _is_respelt(name, near):
         return Hint(f"there is {printable(near)}, which may do something else: see what it is")
-    if len(re.findall(rf"\b{re.escape(name)}\b", text)) == 1:
-        written = re.compile(rf"\b{re.escape(name)}\b")  # a table's, in a text of SQL
-    if len(written.findall(text)) == 1:
-        edit = case.line_edit(frame, written.sub(near, text))
+    word = re.escape(name)
+    # In quotes, it is a table's in a text of SQL.
+    edit = case.edit_of(frame, rf"\b{word}\b", near) or case.edit_of(
+        frame, rf"(?<![\w'\"]){word}(?![\w'\"])", near
+    )
     return Hint(f"did you mean {printable(near)}?", edit=edit)
 
 

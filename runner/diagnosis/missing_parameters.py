@@ -7,7 +7,7 @@ import shlex
 import msgspec
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.asked import task_info
+from runner.diagnosis.report.asked import task_info, whole_params
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -69,8 +69,7 @@ def missing_parameter(case: Case, exception: ExceptionInfo) -> Finding | None:
 
 def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
     """A parameter whose value pydantic refuses, or which its class has not."""
-    given = task_info(case.task).params if case.task else "{}"
-    values = json.loads(given) if "…" not in given else {}
+    values = whole_params(case.task)
     for field, words, kind, refused in _FIELD.findall(exception.message[:4000]):
         name = field.partition(".")[0]
         if name not in values or not re.search(r"\bparams\b", frame.text or ""):
@@ -93,8 +92,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
     """A parameter that the line reads, and that is of a type that it must not be of."""
     if case.task is None or exception.type not in ("TypeError", "ValueError", "AttributeError"):
         return None
-    given, message = task_info(case.task).params, exception.message[:1000]
-    values = json.loads(given) if "…" not in given else {}
+    values, message = whole_params(case.task), exception.message[:1000]
     for name in _READ.findall(frame.text or ""):
         value, hint = values.get(name), None
         if isinstance(value, str) and _SAYS_TEXT.search(message):
@@ -147,8 +145,7 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
 
     :param otherwise: begins it, after another hint.
     """
-    text = task_info(case.task).params if case.task else "{}"
-    given = json.loads(text) if "…" not in text else {}
+    given = whole_params(case.task)
     listed = " and ".join(repr(name) for name in names)
     if (dotted := _dotted(given, names)) is not None:
         option = shlex.quote(f"{names[0]}={json.dumps(dotted)}")

@@ -50,7 +50,7 @@ def not_executable(case: Case, exception: ExceptionInfo) -> Finding | None:
     if noexec is None or file_not_executable(exception) is None:
         return None
     loading = Code.raised_in(case.phase)
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     name = printable(one_line(PurePath(noexec.path).name, 80))
     does = "load" if _NOT_MAPPED in exception.message else "run"
     return case.found(

@@ -56,7 +56,7 @@ def program_failure(case: Case, exception: ExceptionInfo) -> Finding | None:
 
 def _movie_writer(case: Case, exception: ExceptionInfo) -> str | None:
     """The program that matplotlib says it has not, before Pillow fails at what that would do."""
-    said = case.evidence.stderr.text if case.evidence.stderr else ""
+    said = case.stderr
     writer = _MOVIE_WRITER.search(said)
     by_matplotlib = any(
         frame.file.endswith("/matplotlib/animation.py") for frame in exception.traceback
@@ -106,12 +106,10 @@ def _shows(case: Case, exception: ExceptionInfo, name: str) -> Finding:
 
 def _one_text(case: Case, exception: ExceptionInfo, command: str) -> Finding:
     """A program and its arguments in one text, which is taken for the program's name."""
-    frame, edit = case.telling_frame(exception), None
-    text = (frame and frame.text) or ""
-    written = re.compile(rf"(['\"]){re.escape(command)}\1")
-    if frame is not None and case.is_own(frame.file) and len(written.findall(text)) == 1:
-        after = written.sub(lambda _: repr(command.split()), text)
-        edit = case.line_edit(frame, after) if not set("'\"\\") & set(command) else None
+    own, edit = case.own_frames(exception), None
+    if own and not set("'\"\\") & set(command):
+        written = rf"(['\"]){re.escape(command)}\1"
+        edit = case.edit_of(own[-1], written, lambda _: repr(command.split()))
     return case.raised(
         f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
         " there is no program of that name",
@@ -170,4 +168,4 @@ def _as_typed(command: str) -> str:
 
 
 def _place(case: Case, exception: ExceptionInfo) -> str:
-    return case.place_of(case.telling_frame(exception)) or "the bundle"
+    return case.place(exception)

@@ -55,7 +55,7 @@ _NEAR_IN_A_LIST = 0.7
 def refused_value(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the value that was meant in the words of the library that refuses it."""
     found = _PARAMETER.search(exception.message[:10_000])
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if not own or own[-1] is exception.traceback[-1]:
         return None  # The words are the bundle's own.
     said = _DID_YOU_MEAN.search(exception.message[:2000])
@@ -75,7 +75,7 @@ def refused_value(case: Case, exception: ExceptionInfo) -> Finding | None:
 def unknown_zone(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the time zone that was meant by one that there is not."""
     asked, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if exception.type not in ("ZoneInfoNotFoundError", "UnknownTimeZoneError") or not own:
         return None
     if not isinstance(asked, str) or not isinstance(near, str):
@@ -146,15 +146,14 @@ def _respelt(
 
 
 def _there_is(case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo) -> Finding:
-    written = re.compile(
-        rf"(?<=['\"]){re.escape(value)}(?=['\"])|(?<![\w.'\"]){re.escape(value)}(?=\s*=(?!=))"
-    )
-    once = len(written.findall(frame.text or "")) == 1
-    after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
+    word = re.escape(value)
+    written = rf"(?<=['\"]){word}(?=['\"])|(?<![\w.'\"]){word}(?=\s*=(?!=))"
     return case.raised(
         f"{case.place_of(frame)}: there is no {printable(value)!r}; there is {printable(near)!r}",
         f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        Hint(f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after)),
+        Hint(
+            f"did you mean {printable(near)!r}?", edit=case.edit_of(frame, written, lambda _: near)
+        ),
     )
 
 
@@ -183,8 +182,5 @@ def _put_in(case: Case, frame: Frame, name: str, got: str, instead: str) -> Edit
     """The line with another value, where it writes this one for that argument."""
     text = _TEXTS.fullmatch(got)
     written = rf"(['\"]){re.escape(text[1])}\1" if text else re.escape(got)
-    pattern = re.compile(rf"\b{re.escape(name)}\s*=\s*{written}(?![\w.])")
-    line = frame.text or ""
-    if len(pattern.findall(line)) != 1:
-        return None
-    return case.line_edit(frame, pattern.sub(lambda _: f"{name}={instead}", line))
+    pattern = rf"\b{re.escape(name)}\s*=\s*{written}(?![\w.])"
+    return case.edit_of(frame, pattern, lambda _: f"{name}={instead}")

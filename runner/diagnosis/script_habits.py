@@ -181,7 +181,7 @@ def _give_value(case: Case, exception: ExceptionInfo, frame: Frame | None) -> Hi
 
 
 def _no_command_line(case: Case, exception: ExceptionInfo, code: Code, words: str) -> Finding:
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     said = f": {one_line(printable(words), 120)}" if words else ""
     frame = case.telling_frame(exception)
     if _OWN_ARGUMENTS.search((frame and frame.text) or ""):

@@ -207,7 +207,7 @@ _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
 def slip(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
-    frames = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    frames = case.own_frames(exception)
     if exception.module not in _RAISED_IN or not frames:
         return None
     # Of a callback, the line that hands it over may be the one that is wrong.
@@ -305,13 +305,10 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
 
 def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str, Hint]:
     """Write what a library itself says in place of a word of the line."""
-    text, edit = frame.text or "", None
-    if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", text):
+    if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", frame.text or ""):
         title = f"its library says to use {printable(new)}, which is no argument"
         return f"hands over {printable(old)}, which its library has no more", Hint(title)
-    if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
-        after = re.sub(rf"\b{re.escape(old)}\b", new, text)
-        edit = case.line_edit(frame, after)
+    edit = case.edit_of(frame, rf"\b{re.escape(old)}\b", new)
     return f"uses {printable(old)}, which its library has no more", Hint(
         f"write {printable(new)} in its place", edit=edit
     )

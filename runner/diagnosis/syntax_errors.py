@@ -55,7 +55,7 @@ def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
     line = attributes.get("lineno")
     file = case.short_path(str(attributes.get("filename") or ""))
     where = f"{file}:{line}" if attributes.get("filename") else "the bundle"
-    python = case.child.python if case.child else None
+    python = case.python
     version = f"{python.implementation} {python.version}" if python else "this Python"
     text = str(attributes.get("text") or "").strip()
     if text.startswith(_CONFLICT_MARKS):

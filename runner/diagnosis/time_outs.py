@@ -164,7 +164,7 @@ def _see(place: str, others: list[str], *, waited: bool) -> Hint:
 
 
 def _in_the_task(case: Case, exception: ExceptionInfo | None) -> Hint:
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     return Hint(
         f"start processes in the task, and not at the import as {place} does: each that is"
         " spawned imports the bundle again, and would start its own"

@@ -17,7 +17,7 @@ def broken_link(case: Case, exception: ExceptionInfo) -> Finding | None:
     files = [one for one in case.bundle_files if PurePath(one).name == named.name]
     if len(files) != 1 or case.short_path(target) == files[0]:
         return None
-    where, file = case.place_of(case.telling_frame(exception)) or "the code", files[0]
+    where, file = case.place(exception, "the code"), files[0]
     return case.raised(
         printable(f"{where} asks for {file}, which is a link to {target}, and that is not there"),
         "A link has nothing of the file's content, and goes without it to a machine.",

@@ -55,7 +55,7 @@ def _touched(case: Case, exception: ExceptionInfo) -> LfsPointer | None:
             return pointer
     if exception.type in _OF_CODE:
         return None
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if own and own[-1] is exception.traceback[-1] and re.match("raise|assert", own[-1].text or ""):
         return None  # The code has seen what it does not like, and says so in its own words.
     for frame in reversed(own):
@@ -78,7 +78,7 @@ def _names(text: str, file: str) -> bool:
 
 def _finding(case: Case, exception: ExceptionInfo, pointer: LfsPointer | None) -> Finding:
     what = pointer.file if pointer else "what is read as data"
-    place = case.place_of(case.telling_frame(exception))
+    place = case.place(exception, "")
     message = one_line(printable(exception.message), 140)
     raised = Code.raised_in(case.phase)
     return case.found(

@@ -130,10 +130,7 @@ def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
         return Hint(f"connect to one of those that the bundle has: {listed}")
     if not there:
         return Hint(f"put {name} into the bundle; or have the code make its tables")
-    text = (frame and frame.text) or ""
-    edit = None
-    if frame is not None and text.count(name) == 1:
-        edit = case.line_edit(frame, text.replace(name, there[0]))
+    edit = case.edit_of(frame, re.escape(name), lambda _: there[0])
     return Hint(f"connect to {there[0]}, which the bundle has", edit=edit)
 
 
@@ -152,7 +149,7 @@ def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
 def _broken(
     case: Case, exception: ExceptionInfo, name: str, sized: str, is_so: str, why: str
 ) -> Finding:
-    place = case.place_of(case.telling_frame(exception))
+    place = case.place(exception, "")
     message = one_line(printable(exception.message), 140)
     return case.raised(
         f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),

@@ -86,11 +86,8 @@ def _of_windows(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding
     if frame is None or not case.is_own(frame.file):
         return None
     there = _with_tail(case, path) or path.name
-    edit, text = None, frame.text or ""
-    written = re.compile(r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1")
-    if len(written.findall(text)) == 1:
-        after = written.sub(lambda found: f"{found[1]}{there}{found[1]}", text)
-        edit = case.line_edit(frame, after)
+    written = r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1"
+    edit = case.edit_of(frame, written, lambda found: f"{found[1]}{there}{found[1]}")
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
     return case.raised(
         f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
@@ -203,12 +200,9 @@ def _elsewhere(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding 
         inside, steps = _STEP_OUT.subn("", (frame and frame.text) or "")
         if frame is not None and steps == asked.count("..") == 1:
             edit = case.line_edit(frame, inside)
-    if frame is not None and frame.text and not path.is_absolute():
-        for quote in "\"'":
-            before = f"{quote}{path}{quote}"
-            if frame.text.count(before) == 1:
-                after = frame.text.replace(before, f"{quote}{file}{quote}")
-                edit = case.line_edit(frame, after)
+    if not path.is_absolute():
+        written = rf"([\"']){re.escape(str(path))}\1"
+        edit = case.edit_of(frame, written, lambda found: f"{found[1]}{file}{found[1]}") or edit
     return case.raised(
         f"{where} asks for {printable(asked)}; the bundle has {file}",
         f"{why} Paths begin at the bundle's folder, whose files a task's working folder has in it.",
@@ -246,12 +240,14 @@ def _not_in_bundle(case: Case, exception: ExceptionInfo, path: PurePath) -> Find
             return _writes_elsewhere(case, frame, path)
         return _no_folder(case, frame, path, repr(str(folder)))
     if there is not None:
-        replaced = _replaced_in(case, frame, str(path), there)
+        replaced = case.edit_of(frame, re.escape(str(path)), lambda _: there)
         return _elsewhere_than(case, frame, path, there, replaced)
     if path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
-        edit = _replaced_in(case, frame, str(path), path.name) if path.suffix else None
+        edit = (
+            case.edit_of(frame, re.escape(str(path)), lambda _: path.name) if path.suffix else None
+        )
         if not path.suffix:  # a folder, as far as a name tells
             hint = "use paths below the task's working folder, which it begins in"
     elif path.as_posix() in case.bundle_files:
@@ -324,14 +320,8 @@ def _elsewhere_than(
     )
 
 
-def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit | None:
-    """The line with another path, where it has this one once."""
-    text = frame.text or ""
-    return case.line_edit(frame, text.replace(path, other)) if text.count(path) == 1 else None
-
-
 def _writes_elsewhere(case: Case, frame: Frame, path: PurePath) -> Finding:
-    edit = _replaced_in(case, frame, str(path), path.name)
+    edit = case.edit_of(frame, re.escape(str(path)), lambda _: path.name)
     folder = printable(str(path.parent))
     return case.raised(
         f"{case.place_of(frame)} writes {printable(str(path))}, and this worker has no"

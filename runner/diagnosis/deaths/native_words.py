@@ -206,9 +206,9 @@ def interrupted_by_native_code(case: Case, exception: ExceptionInfo) -> Finding 
     said = native_words(case.evidence.stderr.text)
     if said is None or not said.kind.no_thread:
         return None
-    limits = case.machine.limits if case.machine else Limits()
+    limits = case.limits
     text, meaning, hints = said.told(limits)
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     return case.raised(
         f"{place}: {text}",
         f"{meaning} The library then interrupts its own process, as Ctrl-C does.",

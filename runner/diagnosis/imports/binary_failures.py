@@ -260,7 +260,7 @@ def _other_python(case: Case, exception: ExceptionInfo) -> Finding | None:
         name = f"{found[2]}.{found[1]}"
     else:
         return None
-    python = case.child.python if case.child else None
+    python = case.python
     if not name or python is None:
         return None
     stem = "/" + name.replace(".", "/") + "."

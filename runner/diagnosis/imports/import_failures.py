@@ -152,7 +152,7 @@ def _no_submodule(case: Case, exception: ExceptionInfo) -> Finding | None:
     installed = module.partition(".")[0] in {one.partition(".")[0] for one in case.installed}
     if not folder or there or installed or ".gitmodules" not in case.bundle_files:
         return None
-    where = case.place_of(case.telling_frame(exception)) or "the code"
+    where = case.place(exception, "the code")
     command = f"git -C {case.bundle_argument()} submodule update --init --recursive"
     return case.found(
         Code.MODULE_NOT_FOUND,

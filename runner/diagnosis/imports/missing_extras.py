@@ -48,7 +48,7 @@ def misspelt_extra(case: Case, exception: ExceptionInfo) -> Finding | None:
             word = re.compile(rf"(?<=[\[,\s]){re.escape(extra)}(?=[\],\s])")
             after = word.sub(meant[0], written, count=1)
             version = installed_version(case, requirement.name) or ""
-            place = case.place_of(case.telling_frame(exception)) or "the bundle"
+            place = case.place(exception)
             named = f"{requirement.name}[{extra}]"
             edit = case.replaced_requirement(written, after)
             return case.found(

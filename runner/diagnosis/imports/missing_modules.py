@@ -88,7 +88,7 @@ def _not_compiled(case: Case, exception: ExceptionInfo, missing: Missing) -> Fin
     if len(found) != 1:
         return None
     file, kind = found[0][0], found[0][1]
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     how = f"in setup.py, ext_modules=[Extension({missing.name!r}, [{file!r}])]"
     if kind == "pyx":
         how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
@@ -110,7 +110,7 @@ def _not_in_bundles_package(
     file = importable_file(case, missing.top)
     if file is None or missing.name == missing.top:
         return None
-    where = case.place_of(case.telling_frame(exception))
+    where = case.place(exception, "")
     folder = PurePosixPath(file).parent
     package = (folder.parent / missing.name.rpartition(".")[0].replace(".", "/")).as_posix()
     if not file.endswith("/__init__.py"):
@@ -241,7 +241,7 @@ def missing_name_finding(case: Case, exception: ExceptionInfo) -> Finding | None
     version = installed_version(case, distribution)
     if version is None:
         return None
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     asking = package_of(exception.traceback[-1].file) if exception.traceback else None
     if asking is not None and not same_distribution(distribution_named(asking), distribution):
         return _too_new_for(case, where, pair, distribution_named(asking), distribution)

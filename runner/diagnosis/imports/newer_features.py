@@ -113,7 +113,7 @@ _LONGEST = 400
 
 def newer_feature(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Return what an exception says of a feature that this Python has not, and a newer one has."""
-    python = case.child.python if case.child else None
+    python = case.python
     if python is None or not exception.traceback:
         return None
     raised_at = exception.traceback[-1]
@@ -132,7 +132,7 @@ def newer_feature(case: Case, exception: ExceptionInfo) -> Finding | None:
     if feature is None:
         return None
     where = case.place_of(raised_at)
-    asking = case.place_of(case.telling_frame(exception))
+    asking = case.place(exception, "")
     specifier = f">={feature.version}"
     hints = [
         requires_python_hint(

@@ -85,7 +85,7 @@ def _needed(case: Case, exception: ExceptionInfo, package: str, names: list[str]
     # What is there is not what is missing: it may be too old, or broken.
     if not names or any(is_installed(case, name.replace("-", "_")) for name in names):
         return None
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     wanted = [distribution_named(name) for name in names]
     listed = printable(" or ".join(wanted))
     return case.found(

@@ -12,7 +12,7 @@ def system_library(case: Case, exception: ExceptionInfo) -> Finding | None:
     if found is None:
         return None
     package, known = found
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     hints = [Hint(known.instead)]
     if known.wheel:
         title = f"ask for {known.wheel}, which brings an {known.thing}"
