@@ -1,6 +1,8 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 
@@ -34,6 +36,10 @@ _ABOUT_PACKAGES = re.compile(
     r"size changed, may indicate binary|compiled against A[BP]I version|\binstall|tried using:"
     r"|unexpected keyword argument| removed (?:in|since)\b"
 )
+
+
+_Cause: TypeAlias = tuple[Finding, ExceptionInfo]
+"""With the link of the chain that tells it."""
 
 
 def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -151,7 +157,7 @@ def missing_library(exception: ExceptionInfo) -> str | None:
     return None
 
 
-def _root_cause(case: Case, exception: ExceptionInfo) -> tuple[Finding, ExceptionInfo] | None:
+def _root_cause(case: Case, exception: ExceptionInfo) -> _Cause | None:
     """Return what is known to be behind an exception, and the link of its chain that says so."""
     # Each child imports this module, and hardly any fails.
     from runner.diagnosis.data.misread_files import misread_file
@@ -171,14 +177,9 @@ def _root_cause(case: Case, exception: ExceptionInfo) -> tuple[Finding, Exceptio
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return out_of_memory(case, link), link
-    for link in chain(exception):
-        for recognise in (lfs_pointer, *MACHINE_CAUSES):
-            finding = recognise(case, _with_own_frames(case, exception, link))
-            if finding is not None:
-                return finding, link
-    recognised = _recognised(case, exception)
-    if recognised is not None:
-        return recognised
+    first = _first(case, exception, lfs_pointer, *MACHINE_CAUSES) or _recognised(case, exception)
+    if first is not None:
+        return first
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
     if syntax is None and "cannot contain null bytes" in exception.message:
         syntax = exception  # a ValueError before Python 3.11.4
@@ -189,11 +190,9 @@ def _root_cause(case: Case, exception: ExceptionInfo) -> tuple[Finding, Exceptio
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:
         return _import_failed(case, broken), broken
-    for link in chain(exception):
-        for recognise in (script_habit, program_failure, missing_file, misread_file):
-            finding = recognise(case, _with_own_frames(case, exception, link))
-            if finding is not None:
-                return finding, link
+    found = _first(case, exception, script_habit, program_failure, missing_file, misread_file)
+    if found is not None:
+        return found
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
     for recognise in (
@@ -203,6 +202,20 @@ def _root_cause(case: Case, exception: ExceptionInfo) -> tuple[Finding, Exceptio
         finding = recognise(case, leaf)
         if finding is not None:
             return finding, leaf
+    return None
+
+
+def _first(
+    case: Case,
+    exception: ExceptionInfo,
+    *recognisers: Callable[[Case, ExceptionInfo], Finding | None],
+) -> _Cause | None:
+    """The first cause that any link of the chain tells, outermost first."""
+    for link in chain(exception):
+        for recognise in recognisers:
+            finding = recognise(case, _with_own_frames(case, exception, link))
+            if finding is not None:
+                return finding, link
     return None
 
 
@@ -217,7 +230,7 @@ def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) 
     return msgspec.structs.replace(link, traceback=[*led, *link.traceback])
 
 
-def _recognised(case: Case, exception: ExceptionInfo) -> tuple[Finding, ExceptionInfo] | None:
+def _recognised(case: Case, exception: ExceptionInfo) -> _Cause | None:
     """The first cause in the chain that is known, outermost first."""
     from runner.diagnosis.imports.import_failures import import_failure  # 17 modules, 5 ms
 

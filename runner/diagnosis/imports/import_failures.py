@@ -170,8 +170,8 @@ def _relative_import(case: Case, exception: ExceptionInfo) -> Finding | None:
     frame = case.telling_frame(exception)
     if frame is None or not case.is_own(frame.file):
         return None
-    asking, line = case.file_in_bundle(frame), (frame.text or "").strip()
-    after = re.sub(r"^from \.+([\w.]+) import ", r"from \1 import ", line)
+    asking = case.file_in_bundle(frame)
+    after = re.sub(r"^from \.+([\w.]+) import ", r"from \1 import ", frame.text or "")
     after = re.sub(r"^from \.+ import (?!\()", "import ", after)
     folder = PurePosixPath(asking).parent
     if not no_package:
@@ -189,10 +189,7 @@ def _relative_import(case: Case, exception: ExceptionInfo) -> Finding | None:
         "Python has it as a module by itself"
         + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is not a package")
         + ". The modules beside it are found by their names.",
-        Hint(
-            "import it by its name",
-            edit=None if after == line else Edit(file=asking, before=line, after=after),
-        ),
+        Hint("import it by its name", edit=case.line_edit(frame, after)),
     )
 
 

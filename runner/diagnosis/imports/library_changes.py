@@ -18,8 +18,8 @@ from runner.diagnosis.knowledge.stdlib_changes import (
 )
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.frames import raising_package
+from runner.diagnosis.report.model import ExceptionInfo, Hint
 
 
 def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
@@ -62,10 +62,11 @@ def _library_changed(
     where = case.place_of(frame)
     hints = []
     # In a library nobody edits a line: another release of it is wanted.
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     if change.instead and not package:
         title = f"use {change.instead} in place of {what}"
-        edit = _replaced(case, frame, what, change.instead)
+        after = replaced_name((frame and frame.text) or "", what, change.instead)
+        edit = case.line_edit(frame, after) if frame and after else None
         hints.append(Hint(title + (f", in {where}" if where else ""), edit=edit))
     if change.package:
         hints.append(
@@ -103,15 +104,6 @@ def _library_changed(
 
 def _or(hint: Hint) -> Hint:
     return msgspec.structs.replace(hint, title=f"or {hint.title}")
-
-
-def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit | None:
-    """The line of the bundle's that asks for a name, with what stands in for it."""
-    line = (frame.text or "").strip() if frame else ""
-    after = replaced_name(line, what, instead)
-    if frame is None or after is None:
-        return None
-    return Edit(file=case.file_in_bundle(frame), before=line, after=after)
 
 
 def replaced_name(line: str, what: str, instead: str) -> str | None:

@@ -30,7 +30,7 @@ from runner.diagnosis.knowledge.distribution_names import (
 from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import raising_package
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 
@@ -124,7 +124,10 @@ def _not_in_bundles_package(
     close = nearest(wanted[:100], beside[:1000])
     corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
     hint = (
-        Hint(f"did you mean {corrected}?", edit=_corrected(case, exception, missing, corrected))
+        Hint(
+            f"did you mean {corrected}?",
+            edit=case.edit_of(case.telling_frame(exception), re.escape(missing.name), corrected),
+        )
         if close
         else Hint(f"add {wanted}.py to the bundle, or correct the import in {where or file}")
     )
@@ -135,16 +138,6 @@ def _not_in_bundles_package(
         f"`{missing.top}` is {file} of the bundle.",
         hint,
     )
-
-
-def _corrected(case: Case, exception: ExceptionInfo, missing: Missing, meant: str) -> Edit | None:
-    """The line that imports a module, with another in its place."""
-    frame = case.telling_frame(exception)
-    line = (frame.text or "").strip() if frame else ""
-    if frame is None or line.count(missing.name) != 1:
-        return None
-    after = line.replace(missing.name, meant)
-    return Edit(file=case.file_in_bundle(frame), before=line, after=after)
 
 
 def _declared_for_elsewhere(case: Case, missing: Missing) -> Finding | None:
@@ -242,7 +235,7 @@ def missing_name_finding(case: Case, exception: ExceptionInfo) -> Finding | None
     if version is None:
         return None
     where = case.place(exception)
-    asking = package_of(exception.traceback[-1].file) if exception.traceback else None
+    asking = raising_package(exception)
     if asking is not None and not same_distribution(distribution_named(asking), distribution):
         return _too_new_for(case, where, pair, distribution_named(asking), distribution)
     return case.found(

@@ -7,7 +7,7 @@ from runner.diagnosis.imports.dependencies import is_installed
 from runner.diagnosis.imports.import_errors import missing_module
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import raising_package
 from runner.diagnosis.report.model import ExceptionInfo
 from runner.diagnosis.report.text import one_line, printable
 
@@ -55,7 +55,7 @@ _SOLVERS = {
 
 def optional_package(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the package that a library asks for in the words of an exception."""
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     if missing_module(exception) is not None:
         return None
     kinds = ("ImportError", "ModuleNotFoundError", "ValueError", "RuntimeError", "OSError",
@@ -70,7 +70,7 @@ def optional_package(case: Case, exception: ExceptionInfo) -> Finding | None:
 
 def missing_solver(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the package that brings the solver which CVXPY or Pyomo do not find."""
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     frame = case.telling_frame(exception)
     said = exception.message[:2000]
     if package not in ("cvxpy", "pyomo"):

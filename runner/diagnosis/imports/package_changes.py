@@ -20,7 +20,7 @@ from runner.diagnosis.knowledge.package_changes import (
 )
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import package_of, raising_package
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 
 _OF_NUMPY = re.compile(r"`np\.(\w{1,60})` was removed in the NumPy 2")
@@ -156,7 +156,7 @@ def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     kinds = ("AttributeError", "ImportError", "NotImplementedError")
     if exception.type not in kinds or found is None:
         return None
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     # "geopandas.dataset has been deprecated and was removed in GeoPandas 1.0".
     dotted = _DOTTED.search(exception.message[: found.start()])
     what = dotted[0] if found[1] in _NO_NAMES and dotted else found[1]
