@@ -144,7 +144,7 @@ class Case:
         self.environment: EnvironmentInfo | None = None
         self.child: ChildInfo | None = None
         self.phase = Phase.EXECUTE
-        """The one in which its child has failed, once it has."""
+        """The one in which the child has failed, for who finds out why."""
         self.evidence = Evidence()
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
@@ -272,7 +272,7 @@ class Case:
         return printable(file)
 
     def own_frames(self, exception: ExceptionInfo) -> list[Frame]:
-        """Those in the bundle's own code."""
+        """The frames in the bundle's own code."""
         return [frame for frame in exception.traceback if self.is_own(frame.file)]
 
     def telling_frame(self, exception: ExceptionInfo | None) -> Frame | None:

@@ -6,7 +6,6 @@ import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import distribution_named
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import made_frame, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
@@ -41,7 +40,7 @@ def missing_name(case: Case, exception: ExceptionInfo) -> Finding | None:
         ]
     if not hints:
         return None
-    return case.found(Code.raised_in(case.phase), summary, "", *hints)
+    return case.raised(summary, "", *hints)
 
 
 def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]:

@@ -72,14 +72,12 @@ def parsed_command_line(case: Case, exception: ExceptionInfo, stderr: str) -> Fi
 
 def script_habit(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in what only a script has: arguments, a terminal."""
-    code = Code.raised_in(case.phase)
     frame = case.telling_frame(exception)
     if exception.type in ("IndexError", "ValueError") and "argv" in ((frame and frame.text) or ""):
-        return _no_command_line(case, exception, code, exception.message)
+        return _no_command_line(case, exception, Code.raised_in(case.phase), exception.message)
     if found := _interactive(case, exception, frame):
         what, hint = found
-        return case.found(
-            code,
+        return case.raised(
             f"{case.place_of(frame) or 'the bundle'} {what}",
             f"What came of it is {exception.type}: {one_line(exception.message, 120)}",
             hint,
@@ -90,8 +88,7 @@ def script_habit(case: Case, exception: ExceptionInfo) -> Finding | None:
         exception.type in _OF_NOTHING and _STDIN.search((frame and frame.text) or "")
     ):
         return None
-    return case.found(
-        code,
+    return case.raised(
         f"{case.place_of(frame) or 'the bundle'} "
         + ("asks for input on a terminal, and a task has none" if says else _READS_STDIN),
         "A task's standard input is empty. Its values come as the wire function's params.",
