@@ -4,7 +4,6 @@ Each layer writes what it learns, as soon as it learns it; a failure at any step
 report.
 """
 
-import json
 import os
 import re
 import shlex
@@ -13,7 +12,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 
-import msgspec
 from msgspec import UNSET, Struct, field
 
 from runner.diagnosis.deaths.exit import Limits
@@ -22,6 +20,7 @@ from runner.diagnosis.pyproject_edits import PYPROJECT, PyprojectText
 from runner.diagnosis.report.asked import Asked, option_words, task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
+    CELL,
     BundleInfo,
     ChildInfo,
     Edit,
@@ -36,6 +35,7 @@ from runner.diagnosis.report.model import (
     Report,
     TaskInfo,
     WorkerInfo,
+    in_notebook,
 )
 from runner.diagnosis.report.sanitise import sanitise_report
 from runner.diagnosis.report.text import one_line, printable
@@ -43,8 +43,6 @@ from runner.diagnosis.stack_lines import StackLine
 from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
-# A cell's code is compiled so by the wire function that ``init`` writes.
-_CELL = re.compile(r"(.+\.ipynb), cell \d+")
 _PRINTED_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
 
 DOING = {
@@ -214,7 +212,7 @@ class Case:
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),
             explanation=finding.explanation,
             retryable=finding.code.retryable if retryable is None else retryable,
-            hints=list(map(_in_notebook, finding.hints)),
+            hints=list(map(in_notebook, finding.hints)),
             bundle=self.bundle,
             task=UNSET if self.task is None else task_info(self.task),
             worker=self.worker,
@@ -372,7 +370,7 @@ class Case:
 
     def file_argument(self, file: str) -> str:
         """A file of the bundle, as a command names it; of a notebook's cell, the notebook."""
-        file = _CELL.sub(r"\1", file)
+        file = CELL.sub(r"\1", file)
         return shlex.quote(f"{self.bundle.path}/{file}" if self.bundle else file)
 
     def exec_command(self, options: str = "", *, without: str | None = None) -> str:
@@ -385,18 +383,3 @@ class Case:
         given = {*options.split(" ")} - {"--env"}  # of which there may be several
         words += [one for one in self.options if one.split(" ")[0] not in given]
         return " ".join([*words, options]).rstrip()
-
-
-def _in_notebook(hint: Hint) -> Hint:
-    """A hint whose edit of a notebook's cell is one of the notebook's file, where code is JSON."""
-    cell = hint.edit and _CELL.fullmatch(hint.edit.file)
-    if not hint.edit or not cell:
-        return hint
-    edit = None
-    if hint.edit.before is not None:
-        before, after = (
-            json.dumps(code, ensure_ascii=False)[1:-1]
-            for code in (hint.edit.before, hint.edit.after)
-        )
-        edit = Edit(file=cell[1], before=before, after=after)
-    return msgspec.structs.replace(hint, edit=edit)
