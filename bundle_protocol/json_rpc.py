@@ -48,12 +48,6 @@ def answer(request_id: object, member: str, value: str) -> bytes:
     return encode(f'{{"jsonrpc":"2.0","id":{own},"{member}":{value}}}')
 
 
-def ended(begun: str, lists: dict[str, list[str]]) -> str:
-    """Adds the last members to an object that has begun: the lists that are not empty."""
-    added = (f',"{name}":{to_json(values)}' for name, values in lists.items() if values)
-    return f"{begun}{''.join(added)}}}"
-
-
 def encode(text: str) -> bytes:
     """Writes a message that is JSON already.
 

@@ -301,7 +301,8 @@ class Session:
 
     def _with_notes(self, result: str) -> str:
         read = [] if self._folder is None else list(self._folder.outside.read)
-        return json_rpc.ended(result, {"notes": self._notes, "read_files": read})
+        lists = (("notes", self._notes), ("read_files", read))
+        return result + "".join(f',"{name}":{to_json(one)}' for name, one in lists if one) + "}"
 
     def _inputs(self, params: dict[str, object]) -> Inputs | None:
         """Taken before the fork: one that dies early must not leave them to the next task."""

@@ -52,8 +52,7 @@ class DigestIndex:
     """
 
     def __init__(self, cache: Path, bundle: Path) -> None:
-        key = hashlib.sha256(os.fsencode(bundle.resolve())).hexdigest()[:20]
-        self._file = cache / "digests" / f"{key}.v2"
+        self._file = cache / "digests" / f"{key_of_place(bundle)}.v2"
         self._before = self._read()
         self._now: dict[str, _Entry] = {}
 
@@ -110,6 +109,11 @@ class DigestIndex:
             return msgspec.msgpack.decode(content, type=dict[str, _Entry])
         except (OSError, ValueError):
             return {}
+
+
+def key_of_place(bundle: Path) -> str:
+    """The name of what the cache keeps of a bundle at its place."""
+    return hashlib.sha256(os.fsencode(bundle.resolve())).hexdigest()[:20]
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -13,7 +13,7 @@ from runner.bundle.foreign.notebook import cell_code
 from runner.bundle.source import Source, parsed, read_code
 from runner.child.dialogue import Dialogue
 from runner.diagnosis.case import Case
-from runner.diagnosis.stack_lines import Block, StackLine
+from runner.diagnosis.stack_lines import Block, StackLine, lock_taken
 from runner.events import Origin
 
 _STACKS = "(most recent call first)"
@@ -24,7 +24,6 @@ _MOST_LINES = 100
 _LONGEST = 300
 # As a loop goes on until somebody closes its window.
 _OF_WINDOW = re.compile(r"\bfignum_exists\(|window_should_close\(")
-_TAKES_LOCK = re.compile(r"with ([\w.]{1,100}):|([\w.]{1,100})\.acquire\(")
 
 
 async def look_at_stacks(dialogue: Dialogue) -> None:
@@ -102,10 +101,9 @@ def _ends_by_nobody(loop: ast.For | ast.AsyncFor | ast.While) -> bool:
 
 
 def _lock_text(text: str, lines: list[str]) -> str:
-    takes = _TAKES_LOCK.match(text)
-    if takes is None:
+    name = (lock_taken(text) or "").rpartition(".")[2]
+    if not name:
         return ""
-    name = (takes[1] or takes[2]).rpartition(".")[2]
     makes = re.compile(rf"\s*(?:\w+\.)?{re.escape(name)}\s*(?::[^=]+)?=.*\.Lock\(\)")
     made = [one.strip() for one in lines if makes.match(one)]
     return made[0][:_LONGEST] if len(made) == 1 else ""

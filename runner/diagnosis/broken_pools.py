@@ -4,12 +4,11 @@ import re
 
 from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.crashes import CRASHES, crash
-from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import signal_of_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
-from runner.events import Phase
 
 # Of concurrent.futures, and of loky (joblib, scikit-learn).
 _BROKEN = ("BrokenProcessPool", "TerminatedWorkerError")
@@ -22,36 +21,35 @@ def is_broken_pool(exception: ExceptionInfo) -> bool:
     return exception.type.rpartition(".")[2] in _BROKEN
 
 
-def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def broken_pool(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the death of a process that the bundle's code had started."""
     if not is_broken_pool(exception):
         return None
-    stderr = case.evidence.stderr.text if case.evidence.stderr else ""
+    stderr = case.stderr
     fewer = Hint("let the pool have fewer workers (max_workers=, n_jobs=), or give them less")
     if case.machine and case.machine.oom_killed:
-        return Finding.of(
+        return case.found(
             Code.OUT_OF_MEMORY,
-            f"the kernel killed {_WORKER} {DOING[phase]}: out of memory",
+            f"the kernel killed {_WORKER} {DOING[case.phase]}: out of memory",
             "The kernel's counters show a kill for want of memory at that time. Each"
             " worker of a pool has a copy of what it is given.",
             fewer,
             Hint("or give the worker's machine or container more memory"),
-            phase=phase,
         )
     ends = _ENDS.search(exception.message[-1000:])
     signal_name = signal_of_fatal_error(stderr) or (ends[1] if ends else None)
     if signal_name in CRASHES:
         ended = Exit(None, None, signal_name, None, None, 0.0)
-        crashed = crash(case, phase, ended, signal_name, stderr, who=_WORKER)
+        crashed = crash(case, ended, signal_name, stderr, who=_WORKER)
         crashed.exception = None
         return crashed
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     if signal_name is not None:
         said = f"{signal_name} ended it"
         why = "Somebody outside sent that, or the kernel, when memory had run out."
         hints = [fewer, _LOOK]
     elif words := native_words(stderr):
-        limits = case.machine.limits if case.machine else Limits()
+        limits = case.limits
         said, why, hints = words.told(limits)
     elif ends:
         said, why = (
@@ -68,9 +66,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             else "It wrote nothing of it on stderr, and the kernel's counters do not tell it here."
         )
         hints = [_WITHOUT, _LOOK]
-    return Finding.raised(
-        phase, f"{_WORKER} died, and broke the pool of {place}: {said}", why, *hints
-    )
+    return case.raised(f"{_WORKER} died, and broke the pool of {place}: {said}", why, *hints)
 
 
 _WITHOUT = Hint(

@@ -4,23 +4,23 @@ Each layer writes what it learns, as soon as it learns it; a failure at any step
 report.
 """
 
-import json
 import os
 import re
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 
-import msgspec
 from msgspec import UNSET, Struct, field
 
+from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.pyproject_edits import PYPROJECT, PyprojectText
-from runner.diagnosis.report.asked import Asked, as_option, task_info
+from runner.diagnosis.report.asked import Asked, option_words, task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
+    CELL,
     BundleInfo,
     ChildInfo,
     Edit,
@@ -31,10 +31,11 @@ from runner.diagnosis.report.model import (
     Hint,
     InterpreterInfo,
     PhaseTiming,
+    PythonInfo,
     Report,
     TaskInfo,
     WorkerInfo,
-    by_hand,
+    in_notebook,
 )
 from runner.diagnosis.report.sanitise import sanitise_report
 from runner.diagnosis.report.text import one_line, printable
@@ -42,9 +43,6 @@ from runner.diagnosis.stack_lines import StackLine
 from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
-_LONGEST_PARAMS = 300
-# A cell's code is compiled so by the wire function that ``init`` writes.
-_CELL = re.compile(r"(.+\.ipynb), cell \d+")
 _PRINTED_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
 
 DOING = {
@@ -85,11 +83,6 @@ class Finding(Struct):
         retryable: bool | None = None,
     ) -> "Finding":
         return cls(code, summary, phase, explanation, list(hints), exception, retryable)
-
-    @classmethod
-    def raised(cls, phase: Phase, summary: str, explanation: str = "", *hints: Hint) -> "Finding":
-        """Make one of what the bundle's code raised, at its load or in a task."""
-        return cls.of(Code.raised_in(phase), summary, explanation, *hints, phase=phase)
 
 
 class LfsPointer(Struct, frozen=True):
@@ -148,6 +141,8 @@ class Case:
         self.interpreter: InterpreterInfo | None = None
         self.environment: EnvironmentInfo | None = None
         self.child: ChildInfo | None = None
+        self.phase = Phase.EXECUTE
+        """The one in which the child has failed, for who finds out why."""
         self.evidence = Evidence()
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
@@ -189,6 +184,19 @@ class Case:
         self.withheld: tuple[str, ...] = ()
         """The names of the worker's variables that the child does not get."""
 
+    @property
+    def python(self) -> PythonInfo | None:
+        """The child's, once it has said which it is."""
+        return self.child.python if self.child else None
+
+    @property
+    def limits(self) -> Limits:
+        return self.machine.limits if self.machine else Limits()
+
+    @property
+    def stderr(self) -> str:
+        return self.evidence.stderr.text if self.evidence.stderr else ""
+
     def report(self, finding: Finding) -> Report:
         """The report of a run that ended with this finding."""
         phases = self.journal.phases
@@ -204,7 +212,7 @@ class Case:
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),
             explanation=finding.explanation,
             retryable=finding.code.retryable if retryable is None else retryable,
-            hints=list(map(_in_notebook, finding.hints)),
+            hints=list(map(in_notebook, finding.hints)),
             bundle=self.bundle,
             task=UNSET if self.task is None else task_info(self.task),
             worker=self.worker,
@@ -225,6 +233,23 @@ class Case:
         )
         return sanitise_report(report, self._environ)
 
+    def found(
+        self,
+        code: Code,
+        summary: str,
+        explanation: str = "",
+        *hints: Hint,
+        exception: ExceptionInfo | None = None,
+        retryable: bool | None = None,
+    ) -> Finding:
+        """Make a finding of what has failed in the child, in its phase."""
+        hint_list = list(hints)
+        return Finding(code, summary, self.phase, explanation, hint_list, exception, retryable)
+
+    def raised(self, summary: str, explanation: str = "", *hints: Hint) -> Finding:
+        """Make one of what the bundle's code has raised, at its load or in a task."""
+        return self.found(Code.raised_in(self.phase), summary, explanation, *hints)
+
     def is_own(self, file: str) -> bool:
         """Tell whether a file is the bundle's own, in its folder or where it is installed."""
         return any(PurePath(file).is_relative_to(root) for root in self._roots())
@@ -244,18 +269,25 @@ class Case:
             return str(PurePath(*path.parts[path.parts.index("site-packages") + 1 :]))
         return printable(file)
 
+    def own_frames(self, exception: ExceptionInfo) -> list[Frame]:
+        """The frames in the bundle's own code."""
+        return [frame for frame in exception.traceback if self.is_own(frame.file)]
+
     def telling_frame(self, exception: ExceptionInfo | None) -> Frame | None:
         """The innermost frame in the bundle's own code, else the innermost one."""
         if exception is None or not exception.traceback:
             return None
-        own = [frame for frame in exception.traceback if self.is_own(frame.file)]
-        return (own or exception.traceback)[-1]
+        return (self.own_frames(exception) or exception.traceback)[-1]
 
     def place_of(self, frame: Frame | None) -> str:
         if frame is None:
             return ""
         function = "" if frame.function == "<module>" else f" ({frame.function})"
         return f"{self.short_path(frame.file)}:{frame.line}{function}"
+
+    def place(self, exception: ExceptionInfo | None, otherwise: str = "the bundle") -> str:
+        """Where an exception was raised, as far as the bundle's own code knows."""
+        return self.place_of(self.telling_frame(exception)) or otherwise
 
     def printed_place(self, text: str) -> str | None:
         """The innermost place in the bundle's own code, in a traceback as Python prints it."""
@@ -280,6 +312,18 @@ class Case:
         if not frame.text or after == frame.text:
             return None
         return Edit(file=self.file_in_bundle(frame), before=frame.text, after=after)
+
+    def edit_of(
+        self,
+        frame: Frame | None,
+        written: str | re.Pattern[str],
+        after: str | Callable[[re.Match[str]], str],
+    ) -> Edit | None:
+        """The edit of what a frame's line has written once; else none."""
+        line = (frame and frame.text) or ""
+        if frame is None or sum(1 for _ in re.finditer(written, line)) != 1:
+            return None
+        return self.line_edit(frame, re.sub(written, after, line))
 
     def pin_edit(self, version: str) -> Edit:
         """:param version: what ``.python-version`` is to say."""
@@ -326,7 +370,7 @@ class Case:
 
     def file_argument(self, file: str) -> str:
         """A file of the bundle, as a command names it; of a notebook's cell, the notebook."""
-        file = _CELL.sub(r"\1", file)
+        file = CELL.sub(r"\1", file)
         return shlex.quote(f"{self.bundle.path}/{file}" if self.bundle else file)
 
     def exec_command(self, options: str = "", *, without: str | None = None) -> str:
@@ -334,62 +378,8 @@ class Case:
 
         :param without: a parameter that is left out.
         """
-        words = ["modelops-runner exec", self.bundle_argument(), *self._asked(without)]
+        asked = [] if self.task is None else option_words(self.task, without)
+        words = ["modelops-runner exec", self.bundle_argument(), *asked]
         given = {*options.split(" ")} - {"--env"}  # of which there may be several
         words += [one for one in self.options if one.split(" ")[0] not in given]
         return " ".join([*words, options]).rstrip()
-
-    def _asked(self, without: str | None) -> list[str]:
-        """The words of a command line that ask for the task, but for parameters that are long."""
-        if self.task is None:
-            return []
-        task = task_info(self.task)
-        words = [] if task.entrypoint in (None, "default") else [shlex.quote(str(task.entrypoint))]
-        if task.function is not None:
-            words += ["--function", shlex.quote(task.function)]
-        if task.seed:
-            words += ["--seed", str(task.seed)]
-        if len(task.params) > _LONGEST_PARAMS or "…" in task.params:
-            return words
-        for name, value in json.loads(task.params).items():
-            if name != without:
-                words += ["--param", shlex.quote(f"{name}={as_option(value)}")]
-        return words
-
-    def look_for(self, title: str, words: str) -> Hint:
-        """The hint to look for a call in the bundle's own code.
-
-        :param words: an extended regular expression without quotes.
-        """
-        command = f"grep -rnE '{words}' --include='*.py' {self.bundle_argument()}"
-        return by_hand(title, command)
-
-    def start_by_hand(self) -> Hint:
-        command = shlex.join(self.child.argv) if self.child else None
-        return by_hand("start the child by hand and see what it says", command)
-
-    def build_anew(self) -> Hint:
-        return Hint("build the environment anew", command=self.exec_command("--fresh-venv"))
-
-    def raise_memory_limit(self, needed: int) -> Hint:
-        """:param needed: the bytes that were not enough, or too many."""
-        return Hint(
-            "if it is meant to take as much, raise the limit (in the bundle's own"
-            " pyproject.toml: [tool.modelops] memory-limit)",
-            command=self.exec_command(f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
-        )
-
-
-def _in_notebook(hint: Hint) -> Hint:
-    """A hint whose edit of a notebook's cell is one of the notebook's file, where code is JSON."""
-    cell = hint.edit and _CELL.fullmatch(hint.edit.file)
-    if not hint.edit or not cell:
-        return hint
-    edit = None
-    if hint.edit.before is not None:
-        before, after = (
-            json.dumps(code, ensure_ascii=False)[1:-1]
-            for code in (hint.edit.before, hint.edit.after)
-        )
-        edit = Edit(file=cell[1], before=before, after=after)
-    return msgspec.structs.replace(hint, edit=edit)

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
 from runner.diagnosis.case import DOING, Case, Finding
-from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.refusals import FULL, lacks_room
-from runner.diagnosis.remedies import requires_python_hint
+from runner.diagnosis.remedies import build_anew, look_for, requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo, by_hand
 from runner.diagnosis.report.text import one_line, printable
@@ -65,9 +64,9 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
         hints = [Hint("run fewer children at a time"), *reached.hints]
     elif error.errno == errno.ENOEXEC:
         why = " It is not a program for this kind of machine: the cache may be shared with another."
-        hints = [case.build_anew()]
+        hints = [build_anew(case)]
     elif error.errno == errno.ENOENT:
-        why, hints = " It, or the interpreter that it is a link to, is gone.", [case.build_anew()]
+        why, hints = " It, or the interpreter that it is a link to, is gone.", [build_anew(case)]
     else:
         why = ""
         argv = case.child.argv if case.child else [str(program)]
@@ -115,7 +114,7 @@ def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
         f"the child runs Python {python.version}, its environment was built for {expected}",
         f"{python.executable} is not the interpreter that the environment was made"
         " with: it was upgraded or replaced since. Compiled packages may not load in it.",
-        case.build_anew(),
+        build_anew(case),
     )
 
 
@@ -145,7 +144,7 @@ def violation(case: Case, phase: Phase, what: str, *, foreign: bool = False) -> 
         why += " protocol, or code of the bundle has changed what it works with."
     if foreign or phase is Phase.HANDSHAKE:
         title = "look for code that writes to descriptors it did not open (os.write, a daemoniser,"
-        hint = case.look_for(f"{title} a debugger)", _ON_DESCRIPTORS)
+        hint = look_for(case, f"{title} a debugger)", _ON_DESCRIPTORS)
     else:
         title = "look for code that replaces functions of the standard library (json, os, zlib);"
         hint = Hint(f"{title} see a child of your own with scripts/check_child COMMAND")
@@ -176,7 +175,7 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
         Code.PROTOCOL_VIOLATION,
         summary,
         cause,
-        case.look_for("close only what the code itself opened", _ON_DESCRIPTORS),
+        look_for(case, "close only what the code itself opened", _ON_DESCRIPTORS),
         phase=phase,
     )
 
@@ -332,7 +331,7 @@ def no_process(case: Case, phase: Phase, summary: str) -> Finding:
     """The child could not fork a process for the task, or start a thread of its own."""
     from runner.diagnosis.limits import process_limit
 
-    reached = process_limit(case.machine.limits if case.machine else Limits())
+    reached = process_limit(case.limits)
     return Finding.of(
         Code.SPAWN_FAILED,
         f"{one_line(summary)}; {reached.what}",

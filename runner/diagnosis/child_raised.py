@@ -1,6 +1,8 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 
@@ -36,11 +38,16 @@ _ABOUT_PACKAGES = re.compile(
 )
 
 
+_Cause: TypeAlias = tuple[Finding, ExceptionInfo]
+"""With the link of the chain that tells it."""
+
+
 def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     """The bundle's code raised."""
-    known = _root_cause(case, phase, exception)
+    case.phase = phase
+    known = _root_cause(case, exception)
     if known is None:
-        finding = _plain_raise(case, phase, exception)
+        finding = _plain_raise(case, exception)
         add_lfs_hint(case, finding)
     else:
         finding, root = known
@@ -87,11 +94,12 @@ def exit_finding(
     """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
     from runner.diagnosis.script_habits import exits_no_more, parsed_command_line
 
+    case.phase = phase
     call = "sys.exit()" if exception.type == "SystemExit" else exception.type
-    parsed = parsed_command_line(case, phase, exception, stderr)
+    parsed = parsed_command_line(case, exception, stderr)
     if parsed is not None:
         finding = parsed
-    elif (known := _root_cause(case, phase, exception)) is not None:
+    elif (known := _root_cause(case, exception)) is not None:
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
@@ -101,12 +109,12 @@ def exit_finding(
         words = words or "".join(last_lines(printable(stderr), 1))
         why = (
             'A script\'s own call belongs under `if __name__ == "__main__":`.'
-            if phase is Phase.LOAD
+            if case.phase is Phase.LOAD
             else "A task that cannot go on raises an exception."
         )
-        finding = Finding.of(
+        finding = case.found(
             Code.CHILD_EXITED,
-            f"the child exited with status {exit_code} {DOING[phase]}, by {call}"
+            f"the child exited with status {exit_code} {DOING[case.phase]}, by {call}"
             + (f" in {place}" if place else "")
             + (f": {one_line(printable(words), 120)}" if words else ""),
             f"{call} ends the whole process, and with it the child. {why}"
@@ -115,9 +123,8 @@ def exit_finding(
                 f"take the call of {call} out"
                 + (f" of {place}" if place else "")
                 + ", or raise another exception, so that the report can say why",
-                edit=exits_no_more(case, phase, frame),
+                edit=exits_no_more(case, frame),
             ),
-            phase=phase,
         )
     finding.exception = exception
     return finding
@@ -150,9 +157,7 @@ def missing_library(exception: ExceptionInfo) -> str | None:
     return None
 
 
-def _root_cause(
-    case: Case, phase: Phase, exception: ExceptionInfo
-) -> tuple[Finding, ExceptionInfo] | None:
+def _root_cause(case: Case, exception: ExceptionInfo) -> _Cause | None:
     """Return what is known to be behind an exception, and the link of its chain that says so."""
     # Each child imports this module, and hardly any fails.
     from runner.diagnosis.data.misread_files import misread_file
@@ -171,39 +176,46 @@ def _root_cause(
 
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
-            return out_of_memory(case, phase, link), link
-    for link in chain(exception):
-        for recognise in (lfs_pointer, *MACHINE_CAUSES):
-            finding = recognise(case, phase, _with_own_frames(case, exception, link))
-            if finding is not None:
-                return finding, link
-    recognised = _recognised(case, phase, exception)
-    if recognised is not None:
-        return recognised
+            return out_of_memory(case, link), link
+    first = _first(case, exception, lfs_pointer, *MACHINE_CAUSES) or _recognised(case, exception)
+    if first is not None:
+        return first
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
     if syntax is None and "cannot contain null bytes" in exception.message:
         syntax = exception  # a ValueError before Python 3.11.4
     file = syntax.attributes.get("filename") if syntax else None
     # A task may read data as code, and then it is none of the bundle's files.
-    if syntax and (phase is Phase.LOAD or (isinstance(file, str) and case.is_own(file))):
-        return syntax_error(case, phase, syntax), syntax
+    if syntax and (case.phase is Phase.LOAD or (isinstance(file, str) and case.is_own(file))):
+        return syntax_error(case, syntax), syntax
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:
-        return _import_failed(case, phase, broken), broken
-    for link in chain(exception):
-        for recognise in (script_habit, program_failure, missing_file, misread_file):
-            finding = recognise(case, phase, _with_own_frames(case, exception, link))
-            if finding is not None:
-                return finding, link
+        return _import_failed(case, broken), broken
+    found = _first(case, exception, script_habit, program_failure, missing_file, misread_file)
+    if found is not None:
+        return found
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
     for recognise in (
         *(unset_attribute, missing_parameter, missing_key, slip),
         *(refused_value, framework_misuse, missing_name),
     ):
-        finding = recognise(case, phase, leaf)
+        finding = recognise(case, leaf)
         if finding is not None:
             return finding, leaf
+    return None
+
+
+def _first(
+    case: Case,
+    exception: ExceptionInfo,
+    *recognisers: Callable[[Case, ExceptionInfo], Finding | None],
+) -> _Cause | None:
+    """The first cause that any link of the chain tells, outermost first."""
+    for link in chain(exception):
+        for recognise in recognisers:
+            finding = recognise(case, _with_own_frames(case, exception, link))
+            if finding is not None:
+                return finding, link
     return None
 
 
@@ -214,18 +226,16 @@ def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) 
     """
     if any(case.is_own(frame.file) for frame in link.traceback):
         return link
-    led = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    led = case.own_frames(exception)
     return msgspec.structs.replace(link, traceback=[*led, *link.traceback])
 
 
-def _recognised(
-    case: Case, phase: Phase, exception: ExceptionInfo
-) -> tuple[Finding, ExceptionInfo] | None:
+def _recognised(case: Case, exception: ExceptionInfo) -> _Cause | None:
     """The first cause in the chain that is known, outermost first."""
     from runner.diagnosis.imports.import_failures import import_failure  # 17 modules, 5 ms
 
     for link in chain(exception):
-        finding = import_failure(case, phase, link)
+        finding = import_failure(case, link)
         if finding is not None:
             return finding, link
         if link.module is None and link.type == "ModuleNotFoundError":
@@ -252,32 +262,30 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
     return exception
 
 
-def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _import_failed(case: Case, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.missing_names import did_you_mean
 
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     lacking = _NO_NAME.search(exception.message)
     if lacking is not None and case.is_own(lacking[2]):
         name, file = printable(lacking[1]), case.short_path(lacking[2])
-        return Finding.of(
+        return case.found(
             Code.IMPORT_FAILED,
             f"{where} imports {name!r} from {file}, which has no such name",
             "",
             *did_you_mean(case, exception),
             Hint(f"correct the name in {where}, or define {name} in {file}"),
-            phase=phase,
         )
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{where} could not import: {one_line(printable(exception.message), 140)}",
         "The module is there and cannot be imported as it is. Why is not known beyond"
         " what it says.",
         Hint(f"see {where}, and the traceback for who says it"),
-        phase=phase,
     )
 
 
-def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _plain_raise(case: Case, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.common_words import common_advice
     from runner.diagnosis.wire_functions import is_stub, stub_hint
 
@@ -298,7 +306,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if exception.exceptions:
         group = one_line(printable(exception.message), 100)
         summary += f"; the first in an {exception.type}: {group}"
-    loading = phase is Phase.LOAD
+    loading = case.phase is Phase.LOAD
     hints = [Hint(_where_to_look(leaf, frame, place) if place else _BY_HAND)]
     if is_stub(frame):
         summary, hints = f"{place} calls no model yet", [stub_hint(case)]
@@ -324,7 +332,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation += f" In that line {one_line(printable(str(values)), 400)}."
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
-    return Finding.raised(phase, summary, explanation, *hints)
+    return case.raised(summary, explanation, *hints)
 
 
 def _where_to_look(exception: ExceptionInfo, frame: Frame | None, place: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import PurePath, PurePosixPath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import printable
-from runner.events import Phase
 
 _SOURCE = re.compile(r"\.(?:c|cc|cpp|cu|f|for|f90|f95|f03|f08|pyf)")
 _SCRIPT = re.compile(r"(?:build|compile|make)[\w.-]*\.sh")
@@ -30,9 +29,7 @@ def build_command(case: Case) -> str | None:
     return None
 
 
-def not_compiled(
-    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
-) -> Finding | None:
+def not_compiled(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding | None:
     """Find a library, or a program that is started, in what the bundle's sources are made to.
 
     :param path: the file that is not there.
@@ -46,9 +43,8 @@ def not_compiled(
         return None
     if (build := build_command(case)) is None:
         return None
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding.raised(
-        phase,
+    where = case.place(exception)
+    return case.raised(
         f"{where} asks for {printable(str(path))}, which is not there",
         "The bundle has sources that are to be compiled, and says how.",
         Hint("compile the bundle's own sources, if it is made of them", build),

@@ -10,14 +10,13 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _Found = tuple[str, Hint]
 
 
-def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def framework_misuse(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's code is due to how it uses a framework."""
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if not own or not exception.traceback:
         return None
     last = exception.traceback[-1]
@@ -27,8 +26,7 @@ def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         if re.fullmatch(of, package or "") and (words := re.search(said, message)):
             found = cause(case, own[-1], words)
             if found is not None:
-                return Finding.raised(
-                    phase,
+                return case.raised(
                     f"{case.place_of(own[-1])} {found[0]}",
                     f"{exception.type}: {one_line(printable(message), 200)}",
                     found[1],
@@ -133,11 +131,9 @@ def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
 
 def _no_key(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     name, near = words[1], words[2]
-    after = re.sub(rf"\b{re.escape(name)}\b", near, frame.text or "")
-    once = len(re.findall(rf"\b{re.escape(name)}\b", frame.text or "")) == 1
-    return f"reads {printable(name)!r}, which the configuration has not", Hint(
-        f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after) if once else None
-    )
+    edit = case.edit_of(frame, rf"\b{re.escape(name)}\b", near)
+    hint = Hint(f"did you mean {printable(near)!r}?", edit=edit)
+    return f"reads {printable(name)!r}, which the configuration has not", hint
 
 
 def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:

@@ -13,10 +13,10 @@ from runner.diagnosis.knowledge.resource_limits import (
     PROCESSES,
     ResourceLimit,
 )
+from runner.diagnosis.remedies import raise_memory_limit
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable, size_text
-from runner.events import Phase
 
 # As Linux counts: a recording is read on any system.
 _EAGAIN, _EMFILE, _EFBIG = 11, 24, 27
@@ -42,9 +42,9 @@ class Reached(Struct, frozen=True):
     """False if it is not known which limit it is."""
 
 
-def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def limit_reached(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a limit of the system."""
-    limits = case.machine.limits if case.machine else Limits()
+    limits = case.limits
     number = exception.attributes.get("errno")
     if _starts_process(exception):
         did, reached = "could not start another thread or process", process_limit(limits)
@@ -57,20 +57,20 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         hints = reached.hints
     else:
         return None
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding.raised(phase, f"{place} {did}: {reached.what}", reached.explanation, *hints)
+    place = case.place(exception)
+    return case.raised(f"{place} {did}: {reached.what}", reached.explanation, *hints)
 
 
-def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def out_of_memory(case: Case, exception: ExceptionInfo) -> Finding:
     """The code asked for more than it could have."""
-    where = case.place_of(case.telling_frame(exception))
+    where = case.place(exception, "")
     asked = one_line(printable(exception.message), 140)
     limit = case.child.memory_limit_bytes if case.child else None
     space = case.machine.limits.memory_bytes if case.machine else None
     own = " It may have no more than its memory limit, used or not." if limit else ""
-    return Finding.of(
+    return case.found(
         Code.OUT_OF_MEMORY,
-        f"the child ran out of memory {DOING[phase]}{where and f', in {where}'}"
+        f"the child ran out of memory {DOING[case.phase]}{where and f', in {where}'}"
         f"{asked and f': {asked}'}"
         + (f"; its memory limit is {size_text(limit)}" if limit else "")
         + (f"; it may map {size_text(space)} ({MEMORY.name})" if space else ""),
@@ -78,8 +78,7 @@ def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         " ask for as much again, under the same limit.",
         *([raise_hint(MEMORY)] if space else []),
         Hint(f"give the task more memory, or make it smaller{where and f': see {where}'}"),
-        *([case.raise_memory_limit(limit)] if limit else []),
-        phase=phase,
+        *([raise_memory_limit(case, limit)] if limit else []),
     )
 
 

@@ -9,9 +9,8 @@ from runner.diagnosis.limits import concerns_limits, limit_reached
 from runner.diagnosis.noexec import file_not_executable, not_executable
 from runner.diagnosis.report.model import ExceptionInfo, chain
 from runner.diagnosis.surroundings import what_is_lacking
-from runner.events import Phase
 
-MACHINE_CAUSES: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
+MACHINE_CAUSES: list[Callable[[Case, ExceptionInfo], Finding | None]] = [
     limit_reached,
     not_executable,
     what_is_lacking,

@@ -151,14 +151,12 @@ def text_number(case: Case, frame: Frame, name: str, text: str, message: str) ->
     whole = bool(_SAYS_WHOLE.search(message))
     made = f"int({name})" if text.isdigit() else f"float({name})"
     made = f"int({made})" if whole and not text.isdigit() else made
-    line = frame.text or ""
-    written = re.compile(rf"(?<![\w.\])]){re.escape(name)}(?![\w.\[])")
-    if f"int({name})" in line:
-        written = re.compile(re.escape(f"int({name})"))
-    after = written.sub(lambda _: made, line) if len(written.findall(line)) == 1 else line
+    written = rf"(?<![\w.\])]){re.escape(name)}(?![\w.\[])"
+    if f"int({name})" in (frame.text or ""):
+        written = re.escape(f"int({name})")
     why = " (YAML has 1.0e-3 as a number, and 1e-3 as a text)" if "e" in text.lower() else ""
     title = printable(f"{name} is the text {text!r}: make a number of it{why}")
-    return Hint(title, edit=case.line_edit(frame, after))
+    return Hint(title, edit=case.edit_of(frame, written, lambda _: made))
 
 
 def over_items(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:

@@ -11,7 +11,6 @@ from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _MOST_SHOWN = 300
 # As climate's files call the same; of other names, one that begins alike may mean another thing.
@@ -19,7 +18,7 @@ _SAME = ({"lat", "latitude"}, {"lon", "long", "longitude"})
 _BOM = "\ufeff"
 
 
-def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Which keys there are in place of the one that is missing, where the child has seen it."""
     attributes = exception.attributes
     keys, key = attributes.get("keys"), attributes.get("key")
@@ -39,7 +38,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     shown = repr(named) if is_text else named
     made = made_frame(exception, frame)
     if f"{_BOM}{key}" in there:
-        return _byte_order_mark(case, phase, place, named, made)
+        return _byte_order_mark(case, place, named, made)
     near = _alike(key, there) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
@@ -71,7 +70,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
                 )
             ]
         )
-    return Finding.raised(phase, summary, explanation, *hints)
+    return case.raised(summary, explanation, *hints)
 
 
 def _alike(key: str, there: list[str]) -> list[str]:
@@ -83,15 +82,12 @@ def _alike(key: str, there: list[str]) -> list[str]:
     return same[:1] or nearest(key[:100], there)
 
 
-def _byte_order_mark(
-    case: Case, phase: Phase, place: str | None, key: str, made: Frame | None
-) -> Finding:
+def _byte_order_mark(case: Case, place: str | None, key: str, made: Frame | None) -> Finding:
     tables = [file for file in case.bundle_files if file.endswith((".csv", ".tsv"))]
     file = tables[0] if len(tables) == 1 else "the file"
     edit = reads_with(case, made, "encoding", '"utf-8-sig"')
     hint = Hint(f"open {file} with encoding='utf-8-sig'", edit=edit)
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{place} asks for {key!r}; the file has a byte-order mark before that name",
         "A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
         " belong to the first column's name unless they are read as what they are.",
@@ -115,24 +111,18 @@ def _nothing_read(case: Case, what: str) -> list[Hint]:
 
 def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list[Hint]:
     """The hint where the key is there, as a text and not a number or the other way round."""
-    text, edit = frame.text or "", None
-    quote = "'" if '"' in text else '"'
+    quote = "'" if '"' in (frame.text or "") else '"'
     has, plain = ("number", key) if is_text else ("text", f"{quote}{key}{quote}")
     written = rf"\[(['\"]){re.escape(key)}\1\]" if is_text else rf"\[{re.escape(key)}\]"
-    if len(re.findall(written, text)) == 1:
-        edit = case.line_edit(frame, re.sub(written, lambda _: f"[{plain}]", text))
+    edit = case.edit_of(frame, written, lambda _: f"[{plain}]")
     way = "int(...)" if is_text else "str(...): JSON has no other keys"
     return [Hint(f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
 
 
 def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None:
     """The line that asks for a key of a part, or another view, of what it asks for it now."""
-    written = re.compile(rf"\b([\w.]+)\[(['\"]){re.escape(key)}\2\]")
-    text = frame.text or ""
-    if len(written.findall(text)) != 1:
-        return None
-    after = written.sub(lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}", text)
-    return case.line_edit(frame, after)
+    written = rf"\b([\w.]+)\[(['\"]){re.escape(key)}\2\]"
+    return case.edit_of(frame, written, lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}")
 
 
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
@@ -151,8 +141,7 @@ def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[H
         return []
     if re.search(r"\.(?:loc|at)\[", text):
         return []
-    after = re.sub(written, f".iloc[{key}]", text) if len(re.findall(written, text)) == 1 else text
-    edit = case.line_edit(frame, after)
+    edit = case.edit_of(frame, written, f".iloc[{key}]")
     by_iloc = f"take the value at the position {key}: .iloc[{key}]"
     older = "ask for a pandas before 3, which takes a number for a position"
     if numbers:  # No pandas takes it for a position, and what is computed may be no position.

@@ -6,11 +6,9 @@ import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import distribution_named
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import made_frame, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _MOST_SHOWN = 300
 # As the name is called that __getattr__() is asked for.
@@ -19,7 +17,7 @@ _ASKED = re.compile(r"(?<![\w.])(?:name|attr|attribute|attr_name|key|item)\b")
 _ONE_WORD = 0.5
 
 
-def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_name(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find what was meant by a name that there is not, where the child has seen the others."""
     name, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
     frame = case.telling_frame(exception)
@@ -42,7 +40,7 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         ]
     if not hints:
         return None
-    return Finding.of(Code.raised_in(phase), summary, "", *hints, phase=phase)
+    return case.raised(summary, "", *hints)
 
 
 def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]:
@@ -63,7 +61,7 @@ def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]
     return [Hint(title, edit=case.line_edit(made, after))]
 
 
-def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def unset_attribute(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find a ``__getattr__()`` that asks for what the object has not yet, as in a copy of it."""
     frame = case.telling_frame(exception)
     if frame is None or frame.function != "__getattr__" or not case.is_own(frame.file):
@@ -79,8 +77,7 @@ def unset_attribute(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     what = f"reads self.{reads[1]} of an object that has none yet"
     if key:
         what = f"raises a KeyError for {printable(key)}, and no AttributeError"
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} {what}",
         "Who copies or unpickles an object asks it for names such as __setstate__, and before any"
         " of its attributes is set.",
@@ -99,14 +96,13 @@ def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
 
 
 def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
-    edit, text = None, frame.text or ""
-    written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
     if not _is_respelt(name, near):
         return Hint(f"there is {printable(near)}, which may do something else: see what it is")
-    if len(re.findall(rf"\b{re.escape(name)}\b", text)) == 1:
-        written = re.compile(rf"\b{re.escape(name)}\b")  # a table's, in a text of SQL
-    if len(written.findall(text)) == 1:
-        edit = case.line_edit(frame, written.sub(near, text))
+    word = re.escape(name)
+    # In quotes, it is a table's in a text of SQL.
+    edit = case.edit_of(frame, rf"\b{word}\b", near) or case.edit_of(
+        frame, rf"(?<![\w'\"]){word}(?![\w'\"])", near
+    )
     return Hint(f"did you mean {printable(near)}?", edit=edit)
 
 

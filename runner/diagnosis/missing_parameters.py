@@ -7,7 +7,7 @@ import shlex
 import msgspec
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report.asked import task_info
+from runner.diagnosis.report.asked import task_info, whole_params
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -34,10 +34,10 @@ _MOST_SHOWN = 200
 NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given."
 
 
-def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_parameter(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that the code wanted of the task what that was not asked with."""
     frame = case.telling_frame(exception)
-    if phase is not Phase.EXECUTE or case.task is None or frame is None:
+    if case.phase is not Phase.EXECUTE or case.task is None or frame is None:
         return None
     if not case.is_own(frame.file):
         return None
@@ -69,8 +69,7 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
 
 def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
     """A parameter whose value pydantic refuses, or which its class has not."""
-    given = task_info(case.task).params if case.task else "{}"
-    values = json.loads(given) if "…" not in given else {}
+    values = whole_params(case.task)
     for field, words, kind, refused in _FIELD.findall(exception.message[:4000]):
         name = field.partition(".")[0]
         if name not in values or not re.search(r"\bparams\b", frame.text or ""):
@@ -81,8 +80,7 @@ def _refused_field(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
         option = "" if gone else f"--param {name}=..."
         command = case.exec_command(option, without=name)
         said = f"{json.dumps(values[name])} for the parameter {field!r}: {words}"
-        return Finding.raised(
-            Phase.EXECUTE,
+        return case.raised(
             f"{case.place_of(frame)} refuses {one_line(printable(said), _MOST_SHOWN)}",
             "The class of pydantic that it makes of the parameters says so.",
             by_hand("leave it out" if gone else "give a value that it takes", command),
@@ -94,8 +92,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
     """A parameter that the line reads, and that is of a type that it must not be of."""
     if case.task is None or exception.type not in ("TypeError", "ValueError", "AttributeError"):
         return None
-    given, message = task_info(case.task).params, exception.message[:1000]
-    values = json.loads(given) if "…" not in given else {}
+    values, message = whole_params(case.task), exception.message[:1000]
     for name in _READ.findall(frame.text or ""):
         value, hint = values.get(name), None
         if isinstance(value, str) and _SAYS_TEXT.search(message):
@@ -124,8 +121,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
             command = case.exec_command(f"--param {name}=...", without=name)
             hint = by_hand("give it a value", command)
         if hint is not None:
-            return Finding.raised(
-                Phase.EXECUTE,
+            return case.raised(
                 printable(
                     f"{case.place_of(frame)} computes with the parameter {name!r}; the task gives"
                     f" {one_line(kind, 100)}"
@@ -137,8 +133,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
 
 
 def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
-    return Finding.raised(
-        Phase.EXECUTE,
+    return case.raised(
         f"{case.place_of(frame)} {printable(what)}; the task was not given it",
         NOT_GIVEN,
         give_parameters(case, names),
@@ -150,8 +145,7 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
 
     :param otherwise: begins it, after another hint.
     """
-    text = task_info(case.task).params if case.task else "{}"
-    given = json.loads(text) if "…" not in text else {}
+    given = whole_params(case.task)
     listed = " and ".join(repr(name) for name in names)
     if (dotted := _dotted(given, names)) is not None:
         option = shlex.quote(f"{names[0]}={json.dumps(dotted)}")
@@ -186,8 +180,7 @@ def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding 
         name = shlex.quote(there[0])
         command = f"modelops-runner exec {case.bundle_argument()} {name}"
         hint = Hint(f"ask for {printable(there[0])!r}", command=command)
-    return Finding.raised(
-        Phase.EXECUTE,
+    return case.raised(
         f"{case.place_of(frame)} has no entry point {printable(asked)!r}{known}",
         "The wire function is given the entry point that the task is asked for with, or"
         " 'default' where that is none; [tool.modelops] entrypoint may name another.",

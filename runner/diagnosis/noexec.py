@@ -9,7 +9,6 @@ from runner.diagnosis.machine import Noexec
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _NOT_MAPPED = ": failed to map segment from shared object"
 _EACCES = 13
@@ -45,21 +44,20 @@ def suspect_paths(case: Case, exception: ExceptionInfo, temporary: str) -> list[
     return found
 
 
-def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def not_executable(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a file system that is mounted noexec."""
     noexec = case.machine.noexec if case.machine else None
     if noexec is None or file_not_executable(exception) is None:
         return None
-    loading = Code.raised_in(phase)
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    loading = Code.raised_in(case.phase)
+    place = case.place(exception)
     name = printable(one_line(PurePath(noexec.path).name, 80))
     does = "load" if _NOT_MAPPED in exception.message else "run"
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED if does == "load" else loading,
         f"{place} cannot {does} {name}: {noexec.point} is mounted noexec",
         f"Nothing on that file system may be executed, and {printable(noexec.path)} is on it.",
         move_hint(case, noexec),
-        phase=phase,
     )
 
 

@@ -11,7 +11,6 @@ from runner.diagnosis.knowledge.debian_packages import program_package
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.script_habits import without_line
-from runner.events import Phase
 
 # What shows a file to somebody.
 _VIEWERS = {"display", "eog", "evince", "gnome-open", "gthumb", "kde-open", "okular", "open",
@@ -31,18 +30,18 @@ _STATUS = re.compile(
 )
 
 
-def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def program_failure(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a program that the code starts."""
     if writer := _movie_writer(case, exception):
-        finding = _not_there(case, phase, exception, writer)
+        finding = _not_there(case, exception, writer)
         finding.hints = [*_as_gif(case, exception), *finding.hints]
         return finding
     if solver := _SOLVER.search(exception.message[:1000]):
-        return _not_there(case, phase, exception, _OF_SOLVERS.get(solver[1], solver[1]))
+        return _not_there(case, exception, _OF_SOLVERS.get(solver[1], solver[1]))
     if exception.type == "CalledProcessError":
-        return _failed(case, phase, exception)
+        return _failed(case, exception)
     if exception.type == "PermissionError":
-        return _not_executable(case, phase, exception)
+        return _not_executable(case, exception)
     last = exception.traceback[-1] if exception.traceback else None
     name = exception.attributes.get("filename")
     # With a folder it is a file, which may be the bundle's; or subprocess's cwd= is not there.
@@ -51,13 +50,13 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if last is None or PurePath(last.file).name != "subprocess.py":
         return None
     if " " in name:
-        return _one_text(case, phase, exception, name)
-    return _not_there(case, phase, exception, name)
+        return _one_text(case, exception, name)
+    return _not_there(case, exception, name)
 
 
 def _movie_writer(case: Case, exception: ExceptionInfo) -> str | None:
     """The program that matplotlib says it has not, before Pillow fails at what that would do."""
-    said = case.evidence.stderr.text if case.evidence.stderr else ""
+    said = case.stderr
     writer = _MOVIE_WRITER.search(said)
     by_matplotlib = any(
         frame.file.endswith("/matplotlib/animation.py") for frame in exception.traceback
@@ -74,15 +73,14 @@ def _as_gif(case: Case, exception: ExceptionInfo) -> list[Hint]:
     return [Hint("save a GIF, which needs no other program", edit=edit)] if edit else []
 
 
-def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
+def _not_there(case: Case, exception: ExceptionInfo, name: str) -> Finding:
     shown = printable(one_line(name, 80))
     if name in _VIEWERS:
-        return _shows(case, phase, exception, name)
+        return _shows(case, exception, name)
     package = program_package(name)
     on_debian = f" ({package} on Debian)" if package else ""
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{_place(case, exception)} starts the program {shown}, which this worker does not have",
         "It is in none of the folders of PATH, which the child has of its worker."
         " Programs are no Python packages: an environment brings them only where a package has"
@@ -95,11 +93,10 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
     )
 
 
-def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
+def _shows(case: Case, exception: ExceptionInfo, name: str) -> Finding:
     frame = case.telling_frame(exception)
     edit = without_line(case, frame) if frame and _CALL.fullmatch(frame.text or "") else None
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
         "The program is not there either. What a task writes into its working folder is"
         " kept by `exec --output DIR`.",
@@ -107,16 +104,13 @@ def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Fin
     )
 
 
-def _one_text(case: Case, phase: Phase, exception: ExceptionInfo, command: str) -> Finding:
+def _one_text(case: Case, exception: ExceptionInfo, command: str) -> Finding:
     """A program and its arguments in one text, which is taken for the program's name."""
-    frame, edit = case.telling_frame(exception), None
-    text = (frame and frame.text) or ""
-    written = re.compile(rf"(['\"]){re.escape(command)}\1")
-    if frame is not None and case.is_own(frame.file) and len(written.findall(text)) == 1:
-        after = written.sub(lambda _: repr(command.split()), text)
-        edit = case.line_edit(frame, after) if not set("'\"\\") & set(command) else None
-    return Finding.raised(
-        phase,
+    own, edit = case.own_frames(exception), None
+    if own and not set("'\"\\") & set(command):
+        written = rf"(['\"]){re.escape(command)}\1"
+        edit = case.edit_of(own[-1], written, lambda _: repr(command.split()))
+    return case.raised(
         f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
         " there is no program of that name",
         "Without a shell, the whole text is the program's name.",
@@ -124,7 +118,7 @@ def _one_text(case: Case, phase: Phase, exception: ExceptionInfo, command: str) 
     )
 
 
-def _not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _not_executable(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle that is started, and may not be executed."""
     last = exception.traceback[-1] if exception.traceback else None
     named = str(exception.attributes.get("filename") or "").removeprefix("./")
@@ -133,15 +127,14 @@ def _not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if named not in case.bundle_files:
         return None
     path = shlex.quote(str(PurePath(case.bundle.path) / named))
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
         "The bundle has the file, without the permission to execute it.",
         Hint("let it be executed", command=f"chmod +x {path}"),
     )
 
 
-def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _failed(case: Case, exception: ExceptionInfo) -> Finding | None:
     ended = _STATUS.match(exception.message)
     if ended is None:
         return None
@@ -156,8 +149,7 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
         )
     else:
         hint = Hint(f"see what it wrote to its standard error, below, and {place}")
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"`{command}`, which {place} starts, {how}"
         + (f": {one_line(words, 160)}" if words else ""),
         "The program failed; Python and the bundle's environment did not."
@@ -176,4 +168,4 @@ def _as_typed(command: str) -> str:
 
 
 def _place(case: Case, exception: ExceptionInfo) -> str:
-    return case.place_of(case.telling_frame(exception)) or "the bundle"
+    return case.place(exception)

@@ -8,7 +8,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.mended_lines import OF_TYPE
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 # As scikit-learn says it.
 _PARAMETER = re.compile(
@@ -54,44 +53,43 @@ _LISTS = ("one of", "must be", "should be", "allowed", "supported")
 _NEAR_IN_A_LIST = 0.7
 
 
-def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def refused_value(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the value that was meant in the words of the library that refuses it."""
     found = _PARAMETER.search(exception.message[:10_000])
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if not own or own[-1] is exception.traceback[-1] or OF_TYPE.match(exception.message):
         return None  # The words are the bundle's own, or are about a type.
     said = _DID_YOU_MEAN.search(exception.message[:2000])
     if said is not None:
-        return _respelt(case, phase, own[-1], said[1], said[2], exception)
+        return _respelt(case, own[-1], said[1], said[2], exception)
     if found is None or exception.type != "InvalidParameterError":
-        return _one_of(case, phase, own[-1], exception)
+        return _one_of(case, own[-1], exception)
     name, owner, takes, got = found.groups()
     refused = printable(one_line(f"{owner} takes no {name}={got}", 160))
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(own[-1])}: {refused}",
         f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
         _meant(case, own[-1], name, owner, takes, got),
     )
 
 
-def unknown_zone(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def unknown_zone(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the time zone that was meant by one that there is not."""
     asked, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if exception.type not in ("ZoneInfoNotFoundError", "UnknownTimeZoneError") or not own:
         return None
     if not isinstance(asked, str) or not isinstance(near, str):
         return None  # The machine may have no zones at all.
-    return _there_is(case, phase, own[-1], asked, near, exception)
+    return _there_is(case, own[-1], asked, near, exception)
 
 
-def _one_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+def _one_of(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
     """Find what the line hands over among what the library's words list, or the child has seen."""
     message = exception.message[:3000]
     refused, near_text = (exception.attributes.get(name) for name in ("refused", "near_text"))
     if isinstance(refused, str) and isinstance(near_text, str):
-        return _there_is(case, phase, frame, refused, near_text, exception)
+        return _there_is(case, frame, refused, near_text, exception)
     says = _SAYS_WHICH.search(message)
     if says is None:
         return None
@@ -106,9 +104,9 @@ def _one_of(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) ->
         for quoted in _QUOTED.findall(message[: says.start()])[:1]:
             meant = _near(quoted, there)
     if len(meant) != 1:
-        return _none_of(case, phase, frame, exception, says) if says[0] in _LISTS else None
+        return _none_of(case, frame, exception, says) if says[0] in _LISTS else None
     ((handed, near_one),) = meant.items()
-    return _there_is(case, phase, frame, handed, near_one, exception)
+    return _there_is(case, frame, handed, near_one, exception)
 
 
 def _near(handed: str, there: list[str]) -> dict[str, str]:
@@ -120,7 +118,7 @@ def _near(handed: str, there: list[str]) -> dict[str, str]:
 
 
 def _none_of(
-    case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo, says: re.Match[str]
+    case: Case, frame: Frame, exception: ExceptionInfo, says: re.Match[str]
 ) -> Finding | None:
     """Name what a library takes in place of the one text of the line, which is none of it."""
     handed = list(_HANDED.finditer(frame.text or ""))
@@ -133,8 +131,7 @@ def _none_of(
     if len(texts) != 1 or len(takes) < _FEW:
         return None
     listed = one_line(printable(", ".join(takes)), _MOST_SHOWN)
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} hands over {printable(texts[0])!r}, which is none of {listed}",
         f"{exception.type}: {one_line(printable(exception.message), 200)}",
         Hint(f"write one of them in its place: {listed}"),
@@ -142,29 +139,25 @@ def _none_of(
 
 
 def _respelt(
-    case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
+    case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo
 ) -> Finding | None:
     """A text that the line has in quotes, and the one that a library takes it for."""
     close = difflib.SequenceMatcher(None, value, near).ratio() >= _CLOSE
     written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
     if not close or len(written.findall(frame.text or "")) != 1:
         return None
-    return _there_is(case, phase, frame, value, near, exception)
+    return _there_is(case, frame, value, near, exception)
 
 
-def _there_is(
-    case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
-) -> Finding:
-    written = re.compile(
-        rf"(?<=['\"]){re.escape(value)}(?=['\"])|(?<![\w.'\"]){re.escape(value)}(?=\s*=(?!=))"
-    )
-    once = len(written.findall(frame.text or "")) == 1
-    after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
-    return Finding.raised(
-        phase,
+def _there_is(case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo) -> Finding:
+    word = re.escape(value)
+    written = rf"(?<=['\"]){word}(?=['\"])|(?<![\w.'\"]){word}(?=\s*=(?!=))"
+    return case.raised(
         f"{case.place_of(frame)}: there is no {printable(value)!r}; there is {printable(near)!r}",
         f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        Hint(f"did you mean {printable(near)!r}?", edit=case.line_edit(frame, after)),
+        Hint(
+            f"did you mean {printable(near)!r}?", edit=case.edit_of(frame, written, lambda _: near)
+        ),
     )
 
 
@@ -193,8 +186,5 @@ def _put_in(case: Case, frame: Frame, name: str, got: str, instead: str) -> Edit
     """The line with another value, where it writes this one for that argument."""
     text = _TEXTS.fullmatch(got)
     written = rf"(['\"]){re.escape(text[1])}\1" if text else re.escape(got)
-    pattern = re.compile(rf"\b{re.escape(name)}\s*=\s*{written}(?![\w.])")
-    line = frame.text or ""
-    if len(pattern.findall(line)) != 1:
-        return None
-    return case.line_edit(frame, pattern.sub(lambda _: f"{name}={instead}", line))
+    pattern = rf"\b{re.escape(name)}\s*=\s*{written}(?![\w.])"
+    return case.edit_of(frame, pattern, lambda _: f"{name}={instead}")

@@ -4,7 +4,7 @@ import re
 import shlex
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 
 
 def with_argument(line: str, function: str, argument: str) -> str:
@@ -62,3 +62,30 @@ def init_hint(model: str, folder: str) -> Hint:
     :param folder: quoted for a shell.
     """
     return Hint(f"write a wire.py that runs {model}", command=f"modelops-runner init {folder}")
+
+
+def look_for(case: Case, title: str, words: str) -> Hint:
+    """The hint to look for a call in the bundle's own code.
+
+    :param words: an extended regular expression without quotes.
+    """
+    command = f"grep -rnE '{words}' --include='*.py' {case.bundle_argument()}"
+    return by_hand(title, command)
+
+
+def start_by_hand(case: Case) -> Hint:
+    command = shlex.join(case.child.argv) if case.child else None
+    return by_hand("start the child by hand and see what it says", command)
+
+
+def build_anew(case: Case) -> Hint:
+    return Hint("build the environment anew", command=case.exec_command("--fresh-venv"))
+
+
+def raise_memory_limit(case: Case, needed: int) -> Hint:
+    """:param needed: the bytes that were not enough, or too many."""
+    return Hint(
+        "if it is meant to take as much, raise the limit (in the bundle's own"
+        " pyproject.toml: [tool.modelops] memory-limit)",
+        command=case.exec_command(f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
+    )

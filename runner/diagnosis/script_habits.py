@@ -50,9 +50,7 @@ _OPTION = re.compile(r"(?:--)?[A-Za-z][\w-]{0,60}")
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
 
-def parsed_command_line(
-    case: Case, phase: Phase, exception: ExceptionInfo, stderr: str
-) -> Finding | None:
+def parsed_command_line(case: Case, exception: ExceptionInfo, stderr: str) -> Finding | None:
     """Find that the code has parsed a command line, which ended the process.
 
     :param exception: the ``SystemExit``.
@@ -66,26 +64,23 @@ def parsed_command_line(
     said = [_FRAME.sub("", line).strip() for line in printable(stderr).splitlines()]
     lines = [line for line in said if not _SAYS_NOTHING.search(line)]
     words = _ERROR.sub("", "".join(last_lines("\n".join(lines), 1)).strip())
-    finding = _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
+    finding = _no_command_line(case, exception, Code.CHILD_EXITED, words)
     if any(package_of(file) == "hydra" for file in files):
         finding.hints = [Hint(_COMPOSE)]
     return finding
 
 
-def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def script_habit(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in what only a script has: arguments, a terminal."""
-    code = Code.raised_in(phase)
     frame = case.telling_frame(exception)
     if exception.type in ("IndexError", "ValueError") and "argv" in ((frame and frame.text) or ""):
-        return _no_command_line(case, phase, exception, code, exception.message)
+        return _no_command_line(case, exception, Code.raised_in(case.phase), exception.message)
     if found := _interactive(case, exception, frame):
         what, hint = found
-        return Finding.of(
-            code,
+        return case.raised(
             f"{case.place_of(frame) or 'the bundle'} {what}",
             f"What came of it is {exception.type}: {one_line(exception.message, 120)}",
             hint,
-            phase=phase,
         )
     asked = {PurePath(one.file).name for one in exception.traceback[-2:]} & {"getpass.py"}
     says = exception.type == "EOFError" and (asked or exception.message == _NO_LINE)
@@ -93,8 +88,7 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         exception.type in _OF_NOTHING and _STDIN.search((frame and frame.text) or "")
     ):
         return None
-    return Finding.of(
-        code,
+    return case.raised(
         f"{case.place_of(frame) or 'the bundle'} "
         + ("asks for input on a terminal, and a task has none" if says else _READS_STDIN),
         "A task's standard input is empty. Its values come as the wire function's params.",
@@ -103,7 +97,6 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             'read it in the wire function, as params["name"], and hand it over',
             case.exec_command("--param name=..."),
         ),
-        phase=phase,
     )
 
 
@@ -133,7 +126,7 @@ def _interactive(
     return None
 
 
-def exits_no_more(case: Case, phase: Phase, frame: Frame | None) -> Edit | None:
+def exits_no_more(case: Case, frame: Frame | None) -> Edit | None:
     """The edit of a line that ends the process: only as a script, or by an exception that says why.
 
     :param frame: the line that calls ``sys.exit()``, or what does.
@@ -141,7 +134,7 @@ def exits_no_more(case: Case, phase: Phase, frame: Frame | None) -> Edit | None:
     if frame is None or not frame.text or not case.is_own(frame.file):
         return None
     line = frame.text
-    if phase is Phase.LOAD and frame.function == "<module>" and _SIMPLE.fullmatch(line):
+    if case.phase is Phase.LOAD and frame.function == "<module>" and _SIMPLE.fullmatch(line):
         return case.line_edit(frame, f'if __name__ == "__main__": {line}')
     exits = _EXITS.search(line)
     if exits is None or exits[1] in ("0", "None"):
@@ -184,42 +177,37 @@ def _give_value(case: Case, exception: ExceptionInfo, frame: Frame | None) -> Hi
     return by_hand(f"give {value[1]}", case.exec_command(f"--param {value[1]}=..."))
 
 
-def _no_command_line(
-    case: Case, phase: Phase, exception: ExceptionInfo, code: Code, words: str
-) -> Finding:
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+def _no_command_line(case: Case, exception: ExceptionInfo, code: Code, words: str) -> Finding:
+    place = case.place(exception)
     said = f": {one_line(printable(words), 120)}" if words else ""
     frame = case.telling_frame(exception)
     if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
-        return Finding.of(
+        return case.found(
             code,
             f"{place} hands its parser options that it does not take{said}",
             "The parser ends the process then, and with it the child.",
             Hint(f"correct them in {place}, or declare them: add_argument(...)"),
-            phase=phase,
         )
     runs_script = any("runpy" in frame.file for frame in exception.traceback)
-    if phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
-        return Finding.of(
+    if case.phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
+        return case.found(
             code,
             f"{place} does not take the options that it was given{said}",
             "The wire function runs a command, with the task's parameters as options.",
             _give_options(case, words),
-            phase=phase,
         )
     if given := _give_value(case, exception, frame):
         hint = given
-    elif phase is Phase.LOAD:
+    elif case.phase is Phase.LOAD:
         hint = Hint(
             'move this under `if __name__ == "__main__":`, and take the values from params in'
             " the wire function"
         )
     else:
         hint = Hint("take the values from params, in place of a command line")
-    return Finding.of(
+    return case.found(
         code,
         f"{place} reads a command line, and a task has none{said}",
         "A task's values come as the wire function's entrypoint, params and seed.",
         hint,
-        phase=phase,
     )

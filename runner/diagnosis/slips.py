@@ -10,7 +10,6 @@ from runner.diagnosis.remedies import as_utf_8
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.diagnosis.returned_types import made_json, with_default
-from runner.events import Phase
 
 # What may be written anew as UTF-8; a file of any other kind would be destroyed by it.
 _TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".toml", ".ini", ".md",
@@ -224,9 +223,9 @@ _CALLERS = (
 _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
 
-def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def slip(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
-    frames = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    frames = case.own_frames(exception)
     if exception.module not in _RAISED_IN or not frames:
         return None
     # Of a callback, the line that hands it over may be the one that is wrong.
@@ -234,7 +233,7 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     if found is None:
         return None
     summary, hint = found
-    return Finding.raised(phase, f"{case.place_of(frames[-1])} {summary}", "", hint)
+    return case.raised(f"{case.place_of(frames[-1])} {summary}", "", hint)
 
 
 def _rewritten(
@@ -324,15 +323,11 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
 
 def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str, Hint]:
     """Write what a library itself says in place of a word of the line."""
-    text, edit = frame.text or "", None
-    if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", text):
+    if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", frame.text or ""):
         title = f"its library says to use {printable(new)}, which is no argument"
         return f"hands over {printable(old)}, which its library has no more", Hint(title)
     # Of "15T", the number stays.
-    written = rf"(?<![^\W\d]){re.escape(old)}(?![^\W\d])"
-    if len(re.findall(written, text)) == 1:
-        after = re.sub(written, new, text)
-        edit = case.line_edit(frame, after)
+    edit = case.edit_of(frame, rf"(?<![^\W\d]){re.escape(old)}(?![^\W\d])", new)
     return f"uses {printable(old)}, which its library has no more", Hint(
         f"write {printable(new)} in its place", edit=edit
     )

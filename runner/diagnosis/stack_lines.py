@@ -3,7 +3,11 @@
 A stack that a signal has Python write (faulthandler) has the numbers of lines alone.
 """
 
+import re
+
 from msgspec import Struct, field
+
+_TAKES_LOCK = re.compile(r"with ([\w.]{1,100}):|([\w.]{1,100})\.acquire\(")
 
 
 class Block(Struct, frozen=True, omit_defaults=True):
@@ -30,3 +34,9 @@ class StackLine(Struct, frozen=True, omit_defaults=True):
     hands_over: dict[str, str | int] = field(default_factory=dict)
     """The function without a return that it hands over, as bundle_protocol.returning_nothing has
     it."""
+
+
+def lock_taken(line: str) -> str | None:
+    """The lock that a line waits for, as it is written."""
+    takes = _TAKES_LOCK.match(line)
+    return takes and (takes[1] or takes[2])

@@ -9,11 +9,10 @@ from runner.diagnosis.mended_lines import let_it_return
 from runner.diagnosis.report.frames import is_standard_library, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.diagnosis.stack_lines import Block, StackLine
+from runner.diagnosis.stack_lines import Block, StackLine, lock_taken
 
 _MOST_LOOPS = 4
 _LONGEST = 80
-_TAKES_LOCK = re.compile(r"with (?P<one>[\w.]+):|(?P<other>[\w.]+)\.acquire\(")
 
 
 def add_lines(case: Case, finding: Finding) -> None:
@@ -77,10 +76,9 @@ def taken_twice(case: Case, exception: ExceptionInfo) -> tuple[str, Hint] | None
     own = [frame for frame in exception.traceback if not is_standard_library(frame.file)]
     last = own[-1] if own else None
     line = _line_of(case, last) if last else None
-    takes = _TAKES_LOCK.match(line.text) if line else None
-    if last is None or line is None or takes is None:
+    lock = lock_taken(line.text) if line else None
+    if last is None or line is None or lock is None:
         return None
-    lock = takes["one"] or takes["other"]
     for frame, block in reversed(_blocks(case, exception)):
         if lock not in block.holds:
             continue

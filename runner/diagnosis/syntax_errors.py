@@ -11,7 +11,6 @@ from runner.diagnosis.remedies import as_utf_8, requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line
-from runner.events import Phase
 
 # What git(1) and others put before, between and after the two sides of a conflict.
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
@@ -50,17 +49,17 @@ _PYTHON_2 = (
 )
 
 
-def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
     """Say what this Python does not take: a newer syntax, an older one, a conflict's marks."""
     attributes = exception.attributes
     line = attributes.get("lineno")
     file = case.short_path(str(attributes.get("filename") or ""))
     where = f"{file}:{line}" if attributes.get("filename") else "the bundle"
-    python = case.child.python if case.child else None
+    python = case.python
     version = f"{python.implementation} {python.version}" if python else "this Python"
     text = str(attributes.get("text") or "").strip()
     if text.startswith(_CONFLICT_MARKS):
-        return Finding.of(
+        return case.found(
             Code.SYNTAX_ERROR,
             f"{where} has the marks of a merge conflict",
             f"The line is: {one_line(text, 160)}",
@@ -69,13 +68,12 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                 " the lines with the marks",
                 f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {case.file_argument(file)}",
             ),
-            phase=phase,
         )
     if "null bytes" in exception.message and not attributes.get("filename"):
-        return _no_utf_8(case, phase, exception, version)
+        return _no_utf_8(case, exception, version)
     syntax = newer_syntax(text, exception.message, python.version) if python else None
     if syntax is not None:
-        return Finding.of(
+        return case.found(
             Code.SYNTAX_ERROR,
             f"{where} uses {syntax.name}, which came with Python {syntax.version}; this is"
             f" {version}",
@@ -86,7 +84,6 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                 "say which Pythons the code is written for, and a newer one is chosen",
             ),
             Hint(f"or write {where} in the older way"),
-            phase=phase,
         )
     edit, command, more = None, None, []
     if python_2 := _of_python_2(text):
@@ -134,13 +131,12 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     explanation = [f"The line is: {one_line(text, 160)}"] if text else []
     explanation += [_DIVIDES] if more else []
     said = re.sub(r" \([^()]{1,4096}, line \d+\)$", "", exception.message)  # the place, once more
-    return Finding.of(
+    return case.found(
         Code.SYNTAX_ERROR,
         f"{where} is not valid for {version}: {one_line(said, 100)}",
         "\n".join(explanation),
         Hint(hint, command, edit, by="person" if command else UNSET),
         *more,
-        phase=phase,
     )
 
 
@@ -177,7 +173,7 @@ def _is_a_line(text: str) -> bool:
     return False
 
 
-def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
+def _no_utf_8(case: Case, exception: ExceptionInfo, version: str) -> Finding:
     """Find the file of which Python only says that it has zero bytes: the one that was imported."""
     frame = case.telling_frame(exception)
     importing = re.match(r"(?:from|import)\s+([\w.]+)", (frame and frame.text) or "")
@@ -186,7 +182,7 @@ def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) 
         name = case.bundle.entry_point.partition(":")[0]
     file = name if name in case.bundle_files else ""
     known = f"{case.bundle.path}/{file}" if file and case.bundle else None
-    return Finding.of(
+    return case.found(
         Code.SYNTAX_ERROR,
         f"{file or 'a module of the bundle'} is not Python in UTF-8: it has zero bytes",
         f"{version} says: {one_line(exception.message, 100)}. Text in UTF-16, as some"
@@ -197,7 +193,6 @@ def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) 
             command=as_utf_8(known, "UTF-16") if known else None,
             by="person" if known else UNSET,
         ),
-        phase=phase,
     )
 
 

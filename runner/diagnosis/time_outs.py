@@ -32,93 +32,41 @@ _SPAWNED = re.compile(r"^Process (?:Spawn|ForkServer)\w*-\d|its bootstrapping ph
 
 # Of those that fit, the first: a pool waits by a queue and a lock, too.
 _WAITS = (
-    _Wait(
-        "multiprocessing/pool.py",
-        ("wait", "get", "next", "_wait_for_updates"),
-        "a worker of a multiprocessing.Pool",
-        "if a worker may have died, use concurrent.futures.ProcessPoolExecutor: it raises then,"
-        " where a Pool waits for ever",
-    ),
-    _Wait(
-        "multiprocessing/process.py",
-        ("join",),
-        "a process that it has started",
-        "see what that process waits for: a lock that is held here, or that its queues are emptied,"
-        " which comes before join()",
-    ),
-    _Wait(
-        "multiprocessing/queues.py",
-        ("get",),
-        "an item from another process",
-        "give get() a timeout, and see whether the process that puts is alive",
-    ),
-    _Wait(
-        "multiprocessing/connection.py",
-        ("recv", "recv_bytes", "poll", "wait"),
-        "a message from another process",
-        "ask poll() with a timeout before recv(), and see whether the other process is alive",
-    ),
-    _Wait(
-        "subprocess.py",
-        ("wait", "communicate", "_wait", "_communicate", "_try_wait"),
-        "a program that it has started",
-        "give the call a timeout, and see what the program waits for: input, perhaps",
-    ),
-    _Wait(
-        "socketserver.py",
-        ("serve_forever",),
-        "requests, as a web server does",
-        "run the model in the task, without the server: that serves until somebody ends it",
-    ),
-    _Wait(
-        "tkinter/__init__.py",
-        ("mainloop",),
-        "who closes the window",
-        "leave the window out of the task: it is open until somebody closes it",
-    ),
-    _Wait(
-        "queue.py",
-        ("join",),
-        "who takes items from a queue to say of each that it is done",
-        "call task_done() after each item that get() gives: join() waits for as many",
-    ),
-    _Wait(
-        "queue.py",
-        ("get", "put"),
-        "another thread, by a queue",
-        "give the call a timeout, and see whether the thread at the other end is alive",
-    ),
-    _Wait(
-        "socket.py",
-        ("create_connection", "connect", "readinto", "accept", "getaddrinfo"),
-        "an answer from the network",
-        "give the request a timeout, or fetch what it needs before the tasks run",
-    ),
-    _Wait(
-        "ssl.py",
-        ("read", "recv", "recv_into", "do_handshake"),
-        "an answer from the network",
-        "give the request a timeout, or fetch what it needs before the tasks run",
-    ),
-    _Wait(
-        "asyncio/base_events.py",
-        ("run_forever",),
-        "events, in an event loop that nothing ends",
-        "give what it awaits a timeout: asyncio.wait_for(..., 60)",
-    ),
-    _Wait(
-        "threading.py",
-        ("join",),
-        "a thread that it has started",
-        "see why that thread does not end, and give join() a timeout",
-    ),
-    _Wait(
-        "threading.py",
-        ("wait",),
-        "another thread, by an event or a condition",
-        "give wait() a timeout, and see what is to set it",
-    ),
-)
+    _Wait("multiprocessing/pool.py", ("wait", "get", "next", "_wait_for_updates"),
+          "a worker of a multiprocessing.Pool",
+          "if a worker may have died, use concurrent.futures.ProcessPoolExecutor: it raises then,"
+          " where a Pool waits for ever"),
+    _Wait("multiprocessing/process.py", ("join",), "a process that it has started",
+          "take what the process puts into queues before join(): it does not end while they are"
+          " full"),
+    _Wait("multiprocessing/queues.py", ("get",), "an item from another process",
+          "give get() a timeout, and see whether the process that puts is alive"),
+    _Wait("multiprocessing/connection.py", ("recv", "recv_bytes", "poll", "wait"),
+          "a message from another process",
+          "ask poll() with a timeout before recv(), and see whether the other process is alive"),
+    _Wait("subprocess.py", ("wait", "communicate", "_wait", "_communicate", "_try_wait"),
+          "a program that it has started",
+          "give the call a timeout, and see what the program waits for: input, perhaps"),
+    _Wait("socketserver.py", ("serve_forever",), "requests, as a web server does",
+          "run the model in the task, without the server: that serves until somebody ends it"),
+    _Wait("tkinter/__init__.py", ("mainloop",), "who closes the window",
+          "leave the window out of the task: it is open until somebody closes it"),
+    _Wait("queue.py", ("join",), "who takes items from a queue to say of each that it is done",
+          "call task_done() after each item that get() gives: join() waits for as many"),
+    _Wait("queue.py", ("get", "put"), "another thread, by a queue",
+          "give the call a timeout, and see whether the thread at the other end is alive"),
+    _Wait("socket.py", ("create_connection", "connect", "readinto", "accept", "getaddrinfo"),
+          "an answer from the network",
+          "give the request a timeout, or fetch what it needs before the tasks run"),
+    _Wait("ssl.py", ("read", "recv", "recv_into", "do_handshake"), "an answer from the network",
+          "give the request a timeout, or fetch what it needs before the tasks run"),
+    _Wait("asyncio/base_events.py", ("run_forever",), "events, in an event loop that nothing ends",
+          "give what it awaits a timeout: asyncio.wait_for(..., 60)"),
+    _Wait("threading.py", ("join",), "a thread that it has started",
+          "see why that thread does not end, and give join() a timeout"),
+    _Wait("threading.py", ("wait",), "another thread, by an event or a condition",
+          "give wait() a timeout, and see what is to set it"),
+)  # fmt: skip
 _SERVES = next(wait for wait in _WAITS if wait.file == "socketserver.py")
 # Packages that serve, as their folders are called.
 _SERVERS = {"aiohttp", "gradio", "hypercorn", "panel", "solara", "streamlit", "tornado", "uvicorn",
@@ -165,7 +113,7 @@ def _see(place: str, others: list[str], *, waited: bool) -> Hint:
 
 
 def _in_the_task(case: Case, exception: ExceptionInfo | None) -> Hint:
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     return Hint(
         f"start processes in the task, and not at the import as {place} does: each that is"
         " spawned imports the bundle again, and would start its own"

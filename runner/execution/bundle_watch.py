@@ -1,6 +1,5 @@
 """Watches a bundle's files for changes since they were read; what tasks leave is no change."""
 
-import hashlib
 import math
 import os
 import time
@@ -11,6 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from runner.bundle.content import all_entries
+from runner.bundle.digest_index import key_of_place
 from runner.diagnosis.report.text import listed, one_line, printable
 from runner.fingerprint import fingerprint_of
 from runner.stored_files import read_json, whole_file
@@ -26,8 +26,7 @@ class Appeared:
 
     def __init__(self, cache: Path, bundle: Path) -> None:
         self._bundle = bundle
-        key = hashlib.sha256(os.fsencode(bundle.resolve())).hexdigest()[:20]
-        self._file = cache / "appeared" / f"{key}.json"
+        self._file = cache / "appeared" / f"{key_of_place(bundle)}.json"
 
     def names(self) -> frozenset[str]:
         """Those that are still there: what is removed and put back by hand is content."""

@@ -11,7 +11,6 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.common_words import common_advice
 from runner.diagnosis.refused_values import refused_value
 from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Hint, Report
-from runner.events import Phase
 
 TOP = """\
 from datetime import datetime, timezone
@@ -176,7 +175,7 @@ def test_a_column_takes_a_value_of_another_type_once_it_is_made_of_it(
     exception = ExceptionInfo("TypeError", said, traceback=frames)
     case = Case()
     case.bundle = BundleInfo(path="/b")
-    assert refused_value(case, Phase.EXECUTE, exception) is None
+    assert refused_value(case, exception) is None
 
 
 @pytest.mark.parametrize(

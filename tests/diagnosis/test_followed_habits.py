@@ -10,7 +10,6 @@ from runner import Runner
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
 from runner.diagnosis.slips import slip
-from runner.events import Phase
 
 TOP = "import json, os, pathlib, sys\n"
 # What stands at the top of the file, what in the function, and the fault.
@@ -158,7 +157,7 @@ def test_what_a_library_says_to_write_is_written(line: str, said: str, after: st
     case = Case()
     case.bundle = BundleInfo(path="/b")
     frames = [Frame("/b/wire.py", 3, "wire", line), Frame("/e/site-packages/x.py", 1, "f", "raise")]
-    finding = slip(case, Phase.EXECUTE, ExceptionInfo("ValueError", said, traceback=frames))
+    finding = slip(case, ExceptionInfo("ValueError", said, traceback=frames))
     assert finding is not None
     assert finding.hints[0].edit == Edit("wire.py", after, line)
 

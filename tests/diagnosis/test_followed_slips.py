@@ -12,7 +12,6 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.common_words import common_advice
 from runner.diagnosis.missing_parameters import missing_parameter
 from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, TaskInfo
-from runner.events import Phase
 
 GUARDED = """\
 import copy, pickle
@@ -174,7 +173,7 @@ def test_what_pydantic_refuses_of_the_parameters_is_named() -> None:
     )
     case, raised = _raised("ValidationError", words, "P(**params)")
     case.task = TaskInfo(None, '{"beta": "abc", "days": 3}', 0)
-    finding = missing_parameter(case, Phase.EXECUTE, raised)
+    finding = missing_parameter(case, raised)
     assert finding is not None
     assert finding.summary.endswith(
         """refuses "abc" for the parameter 'beta': Input should be a valid number"""
@@ -183,7 +182,7 @@ def test_what_pydantic_refuses_of_the_parameters_is_named() -> None:
     assert finding.hints[0].command == command
     for given in ('{"rate": "abc"}', '{"beta": "low"}'):  # another object's field
         case.task = TaskInfo(None, given, 0)
-        assert missing_parameter(case, Phase.EXECUTE, raised) is None
+        assert missing_parameter(case, raised) is None
 
 
 ADVICE = {

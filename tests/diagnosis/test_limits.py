@@ -5,15 +5,14 @@ from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.limits import out_of_memory
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.model import ExceptionInfo
-from runner.events import Phase
 
 
 def test_a_limit_on_the_address_space_is_named_and_raised_first() -> None:
     case = Case()
     exception = ExceptionInfo("MemoryError", "")
-    plain = out_of_memory(case, Phase.EXECUTE, exception)
+    plain = out_of_memory(case, exception)
     assert "RLIMIT_AS" not in plain.summary and plain.hints[0].command is None
     case.machine = Machine(Limits(memory_bytes=3 << 30))
-    limited = out_of_memory(case, Phase.EXECUTE, exception)
+    limited = out_of_memory(case, exception)
     assert limited.summary.endswith("GiB (RLIMIT_AS)") or "RLIMIT_AS" in limited.summary
     assert limited.hints[0].command == "ulimit -v unlimited"

@@ -11,7 +11,6 @@ from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
 from runner.diagnosis.missing_keys import missing_key
 from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
-from runner.events import Phase
 
 
 def bundle(folder: Path, source: str) -> Path:
@@ -170,7 +169,7 @@ def test_a_position_is_counted_from_the_end(
     told: dict[str, str | int | None] = {"keys": labels, "key": key, "labels": "label"}
     frames = [Frame("/b/wire.py", 3, "wire", line)]
     exception = ExceptionInfo("KeyError", str(key), traceback=frames, attributes=told)
-    found = missing_key(case, Phase.EXECUTE, exception)
+    found = missing_key(case, exception)
     assert found is not None
     assert (found.hints[0].edit and found.hints[0].edit.after) == after
     assert any("pandas before 3" in hint.title for hint in found.hints) == older

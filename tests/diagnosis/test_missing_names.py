@@ -9,7 +9,6 @@ from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
 from runner.diagnosis.missing_names import missing_name
 from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
-from runner.events import Phase
 
 STEP = "def step(beta, gamma=1): return 1\n\n"
 CALLS = {
@@ -70,6 +69,6 @@ def test_a_function_of_a_library_is_not_what_is_changed() -> None:
     )
     case = Case()
     case.bundle = BundleInfo(path="/b")
-    finding = missing_name(case, Phase.EXECUTE, exception)
+    finding = missing_name(case, exception)
     assert finding is not None
     assert finding.hints[0].title == "leave sparse out, or ask for the sk that takes it"

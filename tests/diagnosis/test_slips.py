@@ -15,7 +15,6 @@ from runner import Runner, RunnerError
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
 from runner.diagnosis.slips import slip
-from runner.events import Phase
 
 TOP = "import json, os, subprocess, sys\nfrom datetime import date\n"
 
@@ -321,7 +320,7 @@ def found_slip(message: str, lines: list[str]) -> Finding | None:
     case.bundle = BundleInfo(path="/b")
     frames = [Frame(file="/b/wire.py", line=1, function="wire", text=line) for line in lines]
     frames.append(Frame(file="/site-packages/library.py", line=1, function="f", text="raise"))
-    return slip(case, Phase.EXECUTE, ExceptionInfo("TypeError", message, traceback=frames))
+    return slip(case, ExceptionInfo("TypeError", message, traceback=frames))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from pathlib import PurePath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.model import ExceptionInfo, by_hand
 from runner.diagnosis.report.text import printable
-from runner.events import Phase
 
 
-def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def broken_link(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that a file is not there because it is a link, and what it leads to is not."""
     target = exception.attributes.get("links_to")
     if not isinstance(target, str):
@@ -18,9 +17,8 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     files = [one for one in case.bundle_files if PurePath(one).name == named.name]
     if len(files) != 1 or case.short_path(target) == files[0]:
         return None
-    where, file = case.place_of(case.telling_frame(exception)) or "the code", files[0]
-    return Finding.raised(
-        phase,
+    where, file = case.place(exception, "the code"), files[0]
+    return case.raised(
         printable(f"{where} asks for {file}, which is a link to {target}, and that is not there"),
         "A link has nothing of the file's content, and goes without it to a machine.",
         by_hand(

@@ -7,7 +7,6 @@ from runner.diagnosis.case import Case, Finding, LfsPointer
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 # The first line of a pointer, as a parser quotes it.
 _QUOTED = "https://git-lfs.github.com/spec/v1"
@@ -26,15 +25,15 @@ _OF_CODE = {
 _SPECIAL_CODES = {"SyntaxError": Code.SYNTAX_ERROR, "ImportError": Code.IMPORT_FAILED}
 
 
-def lfs_pointer(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def lfs_pointer(case: Case, exception: ExceptionInfo) -> Finding | None:
     """The pointer that an exception comes of, where the evidence says that it does."""
     if _QUOTED in exception.message:
         only = case.lfs_pointers[0] if len(case.lfs_pointers) == 1 else None
-        return _finding(case, phase, exception, _touched(case, exception) or only)
+        return _finding(case, exception, _touched(case, exception) or only)
     if not case.lfs_pointers:
         return None
     pointer = _touched(case, exception)
-    return _finding(case, phase, exception, pointer) if pointer else None
+    return _finding(case, exception, pointer) if pointer else None
 
 
 def add_lfs_hint(case: Case, finding: Finding) -> None:
@@ -56,7 +55,7 @@ def _touched(case: Case, exception: ExceptionInfo) -> LfsPointer | None:
             return pointer
     if exception.type in _OF_CODE:
         return None
-    own = [frame for frame in exception.traceback if case.is_own(frame.file)]
+    own = case.own_frames(exception)
     if own and own[-1] is exception.traceback[-1] and re.match("raise|assert", own[-1].text or ""):
         return None  # The code has seen what it does not like, and says so in its own words.
     for frame in reversed(own):
@@ -77,21 +76,18 @@ def _names(text: str, file: str) -> bool:
     return re.search(rf"(?<![\w.-]){name}(?![\w-]|\.\w)", text) is not None
 
 
-def _finding(
-    case: Case, phase: Phase, exception: ExceptionInfo, pointer: LfsPointer | None
-) -> Finding:
+def _finding(case: Case, exception: ExceptionInfo, pointer: LfsPointer | None) -> Finding:
     what = pointer.file if pointer else "what is read as data"
-    place = case.place_of(case.telling_frame(exception))
+    place = case.place(exception, "")
     message = one_line(printable(exception.message), 140)
-    raised = Code.raised_in(phase)
-    return Finding.of(
+    raised = Code.raised_in(case.phase)
+    return case.found(
         _SPECIAL_CODES.get(exception.type, raised),
         f"{what} is a Git LFS pointer, not the file itself"
         + (f"; {place} fails upon it" if place else ""),
         "The repository was cloned without Git LFS, which leaves three lines of text in"
         f" a file's place. What came of it is {exception.type}: {message}",
         _pull(case, "fetch the files themselves"),
-        phase=phase,
     )
 
 

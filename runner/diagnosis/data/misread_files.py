@@ -8,7 +8,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.frames import made_frame
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _NAMES = {
     "zip": "a zip archive",
@@ -82,7 +81,7 @@ _NO_TABLE = re.compile(r"no such table: (\S{1,100})")
 _SUFFIX = re.compile(r"\.\w{1,10}")
 
 
-def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def misread_file(case: Case, exception: ExceptionInfo) -> Finding | None:
     """The file that an exception comes of, and what is in it."""
     attributes = exception.attributes
     path, suffix = attributes.get("misread"), attributes.get("misread_as")
@@ -93,20 +92,19 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     place = case.place_of(frame)
     parsed = _NAME_PARSED.search((frame and frame.text) or "")
     if frame is not None and parsed is not None and parsed[3] == path:
-        return _name_parsed(case, phase, exception, frame, parsed)
+        return _name_parsed(case, exception, frame, parsed)
     if attributes.get("misread_is") == "unparsed":
-        return _unparsed(case, phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
+        return _unparsed(case, exception, name, _TEXTS.get(str(suffix), "a table"), place)
     size = attributes.get("misread_bytes")
     sized = f"{name} ({size:,} bytes)" if isinstance(size, int) and size >= 0 else name
     if broken := _BROKEN.get(str(attributes.get("misread_is"))):
-        return _broken(case, phase, exception, name, sized, *broken)
+        return _broken(case, exception, name, sized, *broken)
     content = _NAMES.get(str(attributes.get("misread_is")))
     if content is None:
         return None
     table = _NO_TABLE.search(exception.message)
     if table and content == "empty" and name not in case.bundle_files:
-        return Finding.raised(
-            phase,
+        return case.raised(
             f"{place} asks {name} for the table {printable(table[1])!r}, and the bundle has"
             f" no {name}",
             "SQLite makes a database that is not there, without a table, as it connects"
@@ -116,8 +114,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
     message = one_line(printable(exception.message), 140)
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
         ("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
         + f"What came of it is {exception.type}: {message}",
@@ -133,10 +130,7 @@ def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
         return Hint(f"connect to one of those that the bundle has: {listed}")
     if not there:
         return Hint(f"put {name} into the bundle; or have the code make its tables")
-    text = (frame and frame.text) or ""
-    edit = None
-    if frame is not None and text.count(name) == 1:
-        edit = case.line_edit(frame, text.replace(name, there[0]))
+    edit = case.edit_of(frame, re.escape(name), lambda _: there[0])
     return Hint(f"connect to {there[0]}, which the bundle has", edit=edit)
 
 
@@ -153,12 +147,11 @@ def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
 
 
 def _broken(
-    case: Case, phase: Phase, exception: ExceptionInfo, name: str, sized: str, is_so: str, why: str
+    case: Case, exception: ExceptionInfo, name: str, sized: str, is_so: str, why: str
 ) -> Finding:
-    place = case.place_of(case.telling_frame(exception))
+    place = case.place(exception, "")
     message = one_line(printable(exception.message), 140)
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),
         f"{why} What came of it is {exception.type}: {message}",
         Hint(
@@ -169,22 +162,19 @@ def _broken(
 
 
 def _name_parsed(
-    case: Case, phase: Phase, exception: ExceptionInfo, frame: Frame, parsed: re.Match[str]
+    case: Case, exception: ExceptionInfo, frame: Frame, parsed: re.Match[str]
 ) -> Finding:
     """The line has the name of a file read, in place of what is in it."""
     mode = ', "rb"' if parsed[1] in ("tomllib", "tomli") else ""
     after = _NAME_PARSED.sub(rf"\1.load(open(\2\3\2{mode}))", frame.text or "")
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} parses the name of {printable(parsed[3])}, and not what is in it",
         f"{exception.type}: {one_line(printable(exception.message), 140)}",
         Hint("open it, and use load()", edit=case.line_edit(frame, after)),
     )
 
 
-def _unparsed(
-    case: Case, phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
-) -> Finding:
+def _unparsed(case: Case, exception: ExceptionInfo, name: str, wanted: str, place: str) -> Finding:
     """The file is text, and its format has another opinion of a line."""
     said = exception.message[:1000]
     line = _LINE.findall(said)
@@ -195,8 +185,7 @@ def _unparsed(
     edit, comma = None, exception.attributes.get("misread_comma")
     if isinstance(comma, str) and name in case.bundle_files:
         edit = Edit(file=name, before=comma, after=re.sub(r",(\s*\S)$", r"\1", comma))
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{at} is not {wanted}: {one_line(printable(said), 140)}",
         f"{place} reads it." if place else "",
         Hint(f"correct {at}{slip}", edit=edit),

@@ -13,7 +13,6 @@ from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
-from runner.events import Phase
 
 # Not every library gives the name as an attribute, as open() does.
 _QUOTED = re.compile(r"'([^'\n]{1,4096})'")
@@ -56,31 +55,29 @@ _JOIN_CALL = re.compile(
 )
 
 
-def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_file(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Return why a file is not found."""
     path = _path(exception)
     if exception.type == "FileExistsError":
-        return folder_there(case, phase, exception)
+        return folder_there(case, exception)
     if path is None or not case.bundle_files:
         return None
-    if (broken := broken_link(case, phase, exception)) is not None:
+    if (broken := broken_link(case, exception)) is not None:
         return broken
     installed = _below_installed(case, path)
     if installed is not None:
-        return _not_installed(case, phase, exception, installed)
+        return _not_installed(case, exception, installed)
     if "\\" in str(path):
         path = PurePath(PureWindowsPath(path).as_posix())
-        return _of_windows(case, phase, exception, path)
+        return _of_windows(case, exception, path)
     return (
-        not_compiled(case, phase, exception, path)
-        or _elsewhere(case, phase, exception, path)
-        or _not_in_bundle(case, phase, exception, path)
+        not_compiled(case, exception, path)
+        or _elsewhere(case, exception, path)
+        or _not_in_bundle(case, exception, path)
     )
 
 
-def _of_windows(
-    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
-) -> Finding | None:
+def _of_windows(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding | None:
     """A path with backslashes, which are no more than characters here.
 
     :param path: with slashes in their place.
@@ -89,14 +86,10 @@ def _of_windows(
     if frame is None or not case.is_own(frame.file):
         return None
     there = _with_tail(case, path) or path.name
-    edit, text = None, frame.text or ""
-    written = re.compile(r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1")
-    if len(written.findall(text)) == 1:
-        after = written.sub(lambda found: f"{found[1]}{there}{found[1]}", text)
-        edit = case.line_edit(frame, after)
+    written = r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1"
+    edit = case.edit_of(frame, written, lambda found: f"{found[1]}{there}{found[1]}")
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
         " backslashes",
         "Here, folders have slashes between them; pathlib.Path joins them on each"
@@ -134,9 +127,7 @@ def _below_installed(case: Case, path: PurePath) -> PurePath | None:
     return None
 
 
-def _not_installed(
-    case: Case, phase: Phase, exception: ExceptionInfo, installed: PurePath
-) -> Finding | None:
+def _not_installed(case: Case, exception: ExceptionInfo, installed: PurePath) -> Finding | None:
     file = _with_tail(case, installed)
     if file is None:
         return None
@@ -152,8 +143,7 @@ def _not_installed(
             edit=relative,
         )
         why = f"{where} looks for it beside what is installed; a wheel has packages alone."
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{file} is in the bundle, and not in what was installed of it (its wheel)",
         f"The bundle is installed as a package. {why}",
         hint,
@@ -188,9 +178,7 @@ def _from_working_folder(case: Case, frame: Frame | None, file: str) -> Edit | N
     return case.line_edit(frame, after)
 
 
-def _elsewhere(
-    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
-) -> Finding | None:
+def _elsewhere(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding | None:
     """A path of the bundle that leads elsewhere than where the file is."""
     asked = in_working_folder(case, path)
     if asked is None or _is_written(case.telling_frame(exception), path):
@@ -212,23 +200,17 @@ def _elsewhere(
         inside, steps = _STEP_OUT.subn("", (frame and frame.text) or "")
         if frame is not None and steps == asked.count("..") == 1:
             edit = case.line_edit(frame, inside)
-    if frame is not None and frame.text and not path.is_absolute():
-        for quote in "\"'":
-            before = f"{quote}{path}{quote}"
-            if frame.text.count(before) == 1:
-                after = frame.text.replace(before, f"{quote}{file}{quote}")
-                edit = case.line_edit(frame, after)
-    return Finding.raised(
-        phase,
+    if not path.is_absolute():
+        written = rf"([\"']){re.escape(str(path))}\1"
+        edit = case.edit_of(frame, written, lambda found: f"{found[1]}{file}{found[1]}") or edit
+    return case.raised(
         f"{where} asks for {printable(asked)}; the bundle has {file}",
         f"{why} Paths begin at the bundle's folder, whose files a task's working folder has in it.",
         Hint(f"write {file!r}, as the bundle has it", edit=edit),
     )
 
 
-def _not_in_bundle(
-    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
-) -> Finding | None:
+def _not_in_bundle(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding | None:
     """Find a file that the bundle's own code names, and that the bundle does not have."""
     frame = case.telling_frame(exception)
     if frame is None or not case.is_own(frame.file):
@@ -242,10 +224,10 @@ def _not_in_bundle(
     before, named, _ = (frame.text or "").partition(str(path))
     there = _with_tail(case, path) if path.is_absolute() else None
     if not named and there is not None:
-        return _elsewhere_than(case, phase, frame, path, there, None)
+        return _elsewhere_than(case, frame, path, there, None)
     opened = _OPENED_TO_WRITE.search(frame.text or "")
     if not named and opened and not (path.is_absolute() or has_folder(case, path.parent)):
-        return _no_folder(case, phase, frame, path, f"dirname({opened[1]})")
+        return _no_folder(case, frame, path, f"dirname({opened[1]})")
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = case.place_of(frame), printable(str(path))
@@ -255,15 +237,17 @@ def _not_in_bundle(
         if folder == PurePath() or has_folder(case, folder):
             return None
         if path.is_absolute():
-            return _writes_elsewhere(case, phase, frame, path)
-        return _no_folder(case, phase, frame, path, repr(str(folder)))
+            return _writes_elsewhere(case, frame, path)
+        return _no_folder(case, frame, path, repr(str(folder)))
     if there is not None:
-        replaced = _replaced_in(case, frame, str(path), there)
-        return _elsewhere_than(case, phase, frame, path, there, replaced)
+        replaced = case.edit_of(frame, re.escape(str(path)), lambda _: there)
+        return _elsewhere_than(case, frame, path, there, replaced)
     if path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
-        edit = _replaced_in(case, frame, str(path), path.name) if path.suffix else None
+        edit = (
+            case.edit_of(frame, re.escape(str(path)), lambda _: path.name) if path.suffix else None
+        )
         if not path.suffix:  # a folder, as far as a name tells
             hint = "use paths below the task's working folder, which it begins in"
     elif path.as_posix() in case.bundle_files:
@@ -276,10 +260,10 @@ def _not_in_bundle(
             hint = f"if {asked} is to be made, say so: h5py only reads by default since 3"
         if case.pyproject_text().value("tool.modelops", "exclude"):
             hint += "; see that [tool.modelops] exclude does not leave it out"
-    return _of_working_folder(phase, f"{where} {what}", Hint(hint, edit=edit))
+    return _of_working_folder(case, f"{where} {what}", Hint(hint, edit=edit))
 
 
-def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: str) -> Finding:
+def _no_folder(case: Case, frame: Frame, path: PurePath, folder: str) -> Finding:
     """A file that is written into a folder which is not there.
 
     :param folder: an expression of Python.
@@ -290,7 +274,7 @@ def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: s
         made = f"from os.path import dirname\n{made}"
     shown = printable(str(path.parent))
     return _of_working_folder(
-        phase,
+        case,
         f"{case.place_of(frame)} writes {printable(str(path))}, and there is no folder {shown}",
         Hint(
             f"make the folder first: os.makedirs({shown!r}, exist_ok=True)",
@@ -299,9 +283,8 @@ def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: s
     )
 
 
-def _of_working_folder(phase: Phase, summary: str, hint: Hint) -> Finding:
-    return Finding.raised(
-        phase,
+def _of_working_folder(case: Case, summary: str, hint: Hint) -> Finding:
+    return case.raised(
         summary,
         "A task's working folder has the bundle's files in it, and what the task has written.",
         hint,
@@ -326,11 +309,10 @@ def _made_before(case: Case, frame: Frame, made: str) -> Edit | None:
 
 
 def _elsewhere_than(
-    case: Case, phase: Phase, frame: Frame, path: PurePath, there: str, edit: Edit | None
+    case: Case, frame: Frame, path: PurePath, there: str, edit: Edit | None
 ) -> Finding:
     """A path of another machine, whose file the bundle has."""
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does"
         f" not have; the bundle has {there}",
         "A task's working folder has the bundle's files in it.",
@@ -338,17 +320,10 @@ def _elsewhere_than(
     )
 
 
-def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit | None:
-    """The line with another path, where it has this one once."""
-    text = frame.text or ""
-    return case.line_edit(frame, text.replace(path, other)) if text.count(path) == 1 else None
-
-
-def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) -> Finding:
-    edit = _replaced_in(case, frame, str(path), path.name)
+def _writes_elsewhere(case: Case, frame: Frame, path: PurePath) -> Finding:
+    edit = case.edit_of(frame, re.escape(str(path)), lambda _: path.name)
     folder = printable(str(path.parent))
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} writes {printable(str(path))}, and this worker has no"
         f" folder {folder}",
         "What a task writes into its working folder is kept with its outputs.",

@@ -6,10 +6,9 @@ from pathlib import PurePath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import printable
-from runner.events import Phase
 
 
-def folder_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def folder_there(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A folder that the code makes, and that the bundle has already."""
     frame = case.telling_frame(exception)
     named = str(exception.attributes.get("filename") or "")
@@ -21,8 +20,7 @@ def folder_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         r"\bos\.(?:mkdir|makedirs)\(([^(),]+)\)", r"os.makedirs(\1, exist_ok=True)", text
     )
     after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
-    return Finding.raised(
-        phase,
+    return case.raised(
         f"{case.place_of(frame)} makes a folder that the bundle has: {printable(asked)}",
         "A task's working folder has the bundle's files in it.",
         Hint("let it be there already: exist_ok=True", edit=case.line_edit(frame, after)),

@@ -24,6 +24,7 @@ from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.hidden_modules import hidden_in_words
 from runner.diagnosis.knowledge.child_variables import passes
+from runner.diagnosis.remedies import look_for, raise_memory_limit, start_by_hand
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -36,26 +37,27 @@ def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> 
 
     :param noise: what was on the wire before the hello.
     """
+    case.phase = phase
     if ended.oom_killed:
-        return _oom_killed(phase, ended.memory_limit)
-    by_child = _own_decision(case, phase, ended.code, stderr)
+        return _oom_killed(case, ended.memory_limit)
+    by_child = _own_decision(case, ended.code, stderr)
     if by_child is not None:
         return by_child
     if ended.signal_name is None and ended.code is None:
-        return _lost(case, phase, ended, stderr, noise)
+        return _lost(case, ended, stderr, noise)
     fatal = parse_fatal_error(stderr)
-    if fatal is not None and phase is Phase.HANDSHAKE and ended.code is not None:
+    if fatal is not None and case.phase is Phase.HANDSHAKE and ended.code is not None:
         return _python_did_not_start(case, fatal)
     if fatal is not None and fatal.of_child and ended.signal_name not in CRASHES:
-        crashed = crash(case, phase, ended, signal_of_fatal_error(stderr) or "SIGABRT", stderr)
+        crashed = crash(case, ended, signal_of_fatal_error(stderr) or "SIGABRT", stderr)
         end = ended.signal_name or f"the exit status {ended.code}"
         crashed.explanation += f" What its parent saw of that end is {end}."
         return crashed
     if ended.signal_name is None:
-        return _exited(case, phase, ended.code, ended.limits, stderr, noise)
+        return _exited(case, ended.code, ended.limits, stderr, noise)
     if ended.signal_name in CRASHES:
-        return crash(case, phase, ended, ended.signal_name, stderr or noise)
-    return kill(case, phase, ended, ended.signal_name, stderr)
+        return crash(case, ended, ended.signal_name, stderr or noise)
+    return kill(case, ended, ended.signal_name, stderr)
 
 
 def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
@@ -93,13 +95,13 @@ def _not_handed_on(case: Case, named: list[str]) -> Hint:
     return Hint(title, command=case.exec_command())
 
 
-def _lost(case: Case, phase: Phase, ended: Exit, stderr: str, noise: str) -> Finding:
+def _lost(case: Case, ended: Exit, stderr: str, noise: str) -> Finding:
     """Somebody else took its status. What it has said of a signal is all that there is then."""
     said = signal_of_fatal_error(stderr)
     finding = (
-        _exited(case, phase, None, ended.limits, stderr, noise)
+        _exited(case, None, ended.limits, stderr, noise)
         if said is None
-        else crash(case, phase, ended, said, stderr)
+        else crash(case, ended, said, stderr)
     )
     return msgspec.structs.replace(
         finding,
@@ -114,15 +116,16 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
     :param limit: bytes.
     :param used: the bytes that it held, where they are known.
     """
+    case.phase = phase
     said = f"it stood here when it held more than {size_text(limit)}"
     fatal = parse_stack_dump(stderr, "MemoryLimit", said)
     exception = fatal.exception if fatal else None
     frame = case.telling_frame(exception)
     place = case.place_of(frame)
     held = f"it held {size_text(used)} of memory, and its" if used else "its"
-    return Finding.of(
+    return case.found(
         Code.OUT_OF_MEMORY,
-        f"the child was ended {DOING[phase]}"
+        f"the child was ended {DOING[case.phase]}"
         + (f", in {place}" if place else "")
         + f": {held} memory limit is {size_text(limit)}",
         "The limit is the one that --memory-limit, Runner(memory_limit=) or the"
@@ -130,54 +133,49 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
         " The same task will meet the same end under the same limit."
         + (" Where it stood when it was ended is in its stack, below." if fatal else ""),
         *([Hint(f"see what takes so much in {place}")] if place else []),
-        case.raise_memory_limit(max(limit, used or 0)),
-        phase=phase,
+        raise_memory_limit(case, max(limit, used or 0)),
         exception=exception,
     )
 
 
-def _oom_killed(phase: Phase, limit: int | None) -> Finding:
+def _oom_killed(case: Case, limit: int | None) -> Finding:
     of = f" of {size_text(limit)}" if limit else ""
     where = "the worker's control group" if limit else "this machine"
-    return Finding.of(
+    return case.found(
         Code.OUT_OF_MEMORY,
-        f"the kernel killed the child {DOING[phase]}: out of memory"
+        f"the kernel killed the child {DOING[case.phase]}: out of memory"
         + (f", with a limit{of}" if limit else ""),
         f"The memory{of} of {where} was used up, and the kernel's out-of-memory killer"
         " chose the child. The same task will meet the same end under the same limit.",
         Hint("give the worker more memory (a container's limit, a batch job's request)"),
         Hint("or make the task smaller, or run fewer at once on the machine"),
-        phase=phase,
     )
 
 
-def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) -> Finding | None:
+def _own_decision(case: Case, exit_code: int | None, stderr: str) -> Finding | None:
     """The child's side gave up by itself, and said so (docs/protocol.md, "Exit statuses")."""
     words = last_lines(stderr, 1)
-    if not words and exit_code == ExitStatus.TRANSPORT_CLOSED and phase is not Phase.HANDSHAKE:
-        return wire_closed(case, phase)  # stderr was closed with the wire
+    if not words and exit_code == ExitStatus.TRANSPORT_CLOSED and case.phase is not Phase.HANDSHAKE:
+        return wire_closed(case, case.phase)  # stderr was closed with the wire
     if not words or not words[0].startswith("bundle_protocol: "):
         return None
     if exit_code == ExitStatus.TRANSPORT_CLOSED:
-        return wire_closed(case, phase)
-    if exit_code == ExitStatus.TRANSPORT_BROKEN and phase is Phase.HANDSHAKE:
-        return Finding.of(
+        return wire_closed(case, case.phase)
+    if exit_code == ExitStatus.TRANSPORT_BROKEN and case.phase is Phase.HANDSHAKE:
+        return case.found(
             Code.PROTOCOL_VIOLATION,
             f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
             "Its standard input or output was closed before any code of the bundle ran:"
             " by a .pth file or a sitecustomize of the environment.",
             _see_start_up(case),
-            phase=phase,
         )
     return None
 
 
-def _exited(
-    case: Case, phase: Phase, exit_code: int | None, limits: Limits, stderr: str, noise: str
-) -> Finding:
-    hidden = hidden_in_words(case, phase, "\n".join(last_lines(printable(stderr), 20)))
+def _exited(case: Case, exit_code: int | None, limits: Limits, stderr: str, noise: str) -> Finding:
+    hidden = hidden_in_words(case, "\n".join(last_lines(printable(stderr), 20)))
     if hidden is not None:
-        hidden.summary += f"; the child then exited with status {exit_code} {DOING[phase]}"
+        hidden.summary += f"; the child then exited with status {exit_code} {DOING[case.phase]}"
         return hidden
     said = native_words(stderr)
     status = "in an unknown way" if exit_code is None else f"with status {exit_code}"
@@ -193,7 +191,7 @@ def _exited(
     elif exit_code == 1 and (timer := timer_of_end(stderr)) is not None:
         words, explanation, hints = _ended_by_timer(case, timer)
     else:
-        explanation, hints = _why_exited(phase, bool(words)), _exit_hints(case, phase)
+        explanation, hints = _why_exited(case, bool(words)), _exit_hints(case)
     notes = [explanation]
     if fatal is not None:
         words = ""
@@ -205,12 +203,11 @@ def _exited(
             f"A shell gives the status {exit_code} to a command that {name} ended: it may be"
             " that of a subprocess, passed on."
         )
-    return Finding.of(
+    return case.found(
         Code.OUT_OF_MEMORY if said and said.kind.out_of_memory else Code.CHILD_EXITED,
-        f"the child exited {status} {DOING[phase]}" + (f": {words}" if words else ""),
+        f"the child exited {status} {DOING[case.phase]}" + (f": {words}" if words else ""),
         " ".join(notes),
         *hints,
-        phase=phase,
         exception=fatal.exception if fatal else None,
     )
 
@@ -228,9 +225,9 @@ _SIGNALS_OF_STATUS = {
 }
 
 
-def _why_exited(phase: Phase, has_words: bool) -> str:
+def _why_exited(case: Case, has_words: bool) -> str:
     words = "" if has_words else " It wrote nothing on stderr."
-    if phase is Phase.HANDSHAKE:
+    if case.phase is Phase.HANDSHAKE:
         return (
             "Its Python ended before it ran any code of the bundle. What runs then is the"
             f" interpreter, the .pth files and the sitecustomize of the environment.{words}"
@@ -248,16 +245,16 @@ def _ended_by_timer(case: Case, time: str) -> tuple[str, str, list[Hint]]:
         f"the {time} of faulthandler.dump_traceback_later() were over",
         "The bundle's code, or a library that it uses, has asked for that end with exit=True. Where"
         " each thread stood is on its stderr.",
-        [case.look_for(title, "dump_traceback_later")],
+        [look_for(case, title, "dump_traceback_later")],
     )
 
 
-def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
-    if phase is Phase.HANDSHAKE:
-        return [case.start_by_hand(), _see_start_up(case)]
+def _exit_hints(case: Case) -> list[Hint]:
+    if case.phase is Phase.HANDSHAKE:
+        return [start_by_hand(case), _see_start_up(case)]
     title = "see whether the bundle's own code ends the process, and raise an exception there;"
     title += " where none does, have it print what it is at"
-    return [case.look_for(title, r"\b_?exit *\(")]
+    return [look_for(case, title, r"\b_?exit *\(")]
 
 
 def _see_start_up(case: Case) -> Hint:

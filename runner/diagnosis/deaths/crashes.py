@@ -11,6 +11,7 @@ from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.dependencies import from_source, upgrade
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
+from runner.diagnosis.remedies import start_by_hand
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import Frame, Hint, by_hand
@@ -57,7 +58,7 @@ class _Reading(Struct):
 
 
 def crash(
-    case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str, *, who: str = "the child"
+    case: Case, ended: Exit, signal_name: str, stderr: str, *, who: str = "the child"
 ) -> Finding:
     """A signal of :data:`CRASHES` ended the child.
 
@@ -73,12 +74,11 @@ def crash(
     explanation = reading.explanation
     if fatal is not None and fatal.in_native_thread:
         explanation += " The thread that crashed runs no Python: a library started it."
-    return Finding.of(
+    return case.found(
         reading.code,
-        f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
+        f"{signal_name} ended {who} {DOING[case.phase]}{place}{what}",
         explanation,
-        *(reading.hints or _crash_hints(case, phase, fatal, case.place_of(frame))),
-        phase=phase,
+        *(reading.hints or _crash_hints(case, fatal, case.place_of(frame))),
         exception=exception,
         retryable=reading.retryable,
     )
@@ -243,7 +243,7 @@ def _room_hints(space: Space) -> list[Hint]:
     ]
 
 
-def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str) -> list[Hint]:
+def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]:
     suspects, certain = _suspects(fatal)
     named = ", ".join(suspects[:_NAMED])
     hints = [Hint(f"see {place}, the last line of Python before it")] if place else []
@@ -258,8 +258,8 @@ def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str)
     if not certain and newer is not None:
         title = f"run it on Python {newer}, whose report has the native stack, which names the file"
         hints.append(by_hand(title, case.exec_command(f"--python {newer}")))
-    if not hints and phase is Phase.HANDSHAKE:
-        return [case.start_by_hand()]
+    if not hints and case.phase is Phase.HANDSHAKE:
+        return [start_by_hand(case)]
     return hints or [
         Hint(
             "it is not known what crashed: have the code print what it is at, a line before"

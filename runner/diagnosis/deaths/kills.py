@@ -7,10 +7,10 @@ from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_stack_dump
 from runner.diagnosis.limits import file_limit
+from runner.diagnosis.remedies import look_for
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
-from runner.events import Phase
 
 _BEFORE_TIME_LIMIT = (
     "Somebody sent it: batch systems do so ahead of their time limit, for a job that handles it."
@@ -37,33 +37,33 @@ _NEAR_SECONDS = 0.5
 """Likewise: a kernel that counts by its ticks may have missed some."""
 
 
-def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
     """A signal ended the child that does not come of a fault in its code."""
     if signal_name == "SIGXCPU" or _is_over_cpu_limit(ended, signal_name):
-        return _cpu_time(case, phase, ended, signal_name, stderr)
+        return _cpu_time(case, ended, signal_name, stderr)
     if signal_name == "SIGXFSZ":
-        return _file_size(phase, ended, stderr)
+        return _file_size(case, ended, stderr)
     if signal_name == "SIGKILL":
-        return _killed(phase, ended, stderr)
+        return _killed(case, ended, stderr)
     outside = signal_name in _FROM_OUTSIDE
     again = Hint(
         "run it again; if it recurs, find out who sends the signal: a limit on time of the batch"
         " system or container shows in how long it ran",
         command=case.exec_command(),
     )
-    return Finding.of(
+    return case.found(
         Code.CHILD_CRASHED,
-        f"{signal_name} ended the child {DOING[phase]}{_last_words(stderr)}",
+        f"{signal_name} ended the child {DOING[case.phase]}{_last_words(stderr)}",
         _FROM_OUTSIDE[signal_name] + _used(ended)
         if outside
         else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
         *([again] if outside else []),
-        case.look_for(
+        look_for(
+            case,
             f"{'or ' if outside else ''}find what sends {signal_name}, in the bundle and what"
             " it uses",
             r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
         ),
-        phase=phase,
         retryable=outside,
     )
 
@@ -78,7 +78,7 @@ def _used_up(seconds: float, limit: int) -> bool:
     return seconds >= min(limit * _NEAR, limit - _NEAR_SECONDS)
 
 
-def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+def _cpu_time(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
     dump = parse_stack_dump(stderr, signal_name, "the limit on CPU time was reached")
     exception = dump.exception if dump and signal_name == "SIGXCPU" else None
     frame = case.telling_frame(exception)
@@ -101,35 +101,33 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
             " the bundle's code. It counts the time on all processors, so threads use it up faster"
             " than the clock. The same task will meet the same end."
         )
-    return Finding.of(
+    return case.found(
         Code.CHILD_CRASHED,
-        f"{signal_name} ended the child {DOING[phase]}{place}{why}",
+        f"{signal_name} ended the child {DOING[case.phase]}{place}{why}",
         explanation,
         by_hand(
             "see the limit where the worker is started, and raise it there", f"ulimit {option}"
         ),
         Hint("or make the task smaller, or split it"),
-        phase=phase,
         exception=exception,
         retryable=False,
     )
 
 
-def _file_size(phase: Phase, ended: Exit, stderr: str) -> Finding:
+def _file_size(case: Case, ended: Exit, stderr: str) -> Finding:
     reached = file_limit(ended.limits)
-    return Finding.of(
+    return case.found(
         Code.CHILD_CRASHED,
-        f"SIGXFSZ ended the child {DOING[phase]}: a file reached its limit in size:"
+        f"SIGXFSZ ended the child {DOING[case.phase]}: a file reached its limit in size:"
         f" {reached.what}{_last_words(stderr)}",
         f"{reached.explanation} Python makes an OSError of it; this was native code, or"
         " a signal handler was set back.",
         *reached.hints,
-        phase=phase,
         retryable=False,
     )
 
 
-def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
+def _killed(case: Case, ended: Exit, stderr: str) -> Finding:
     known = [size for size in (ended.memory_limit, ended.machine_memory) if size]
     memory, peak = min(known, default=None), ended.max_rss_bytes
     filled = memory is not None and peak is not None and peak >= memory * _NEAR
@@ -152,15 +150,14 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
             " not known who: a batch system at a limit, a container's stop, or a person."
             f" {counters}"
         )
-    return Finding.of(
+    return case.found(
         Code.CHILD_CRASHED,
-        f"SIGKILL ended the child {DOING[phase]}{why}",
+        f"SIGKILL ended the child {DOING[case.phase]}{why}",
         explanation + _used(ended),
         by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'"),
         Hint("give the task more memory, or make it smaller")
         if filled
         else Hint("see whether a batch system or container has a limit on memory or time"),
-        phase=phase,
         retryable=not filled,
     )
 

@@ -12,7 +12,6 @@ from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.limits import process_limit
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 # Whatever is said that way is said last; a backtrace may follow (of Rust, some 60 lines).
 _LAST_CHARACTERS = 16 * 1024
@@ -73,79 +72,51 @@ def _kind(
 
 _KINDS = [
     # glibc: malloc/malloc.c; before 2.26 with the program's name and stars around.
-    _kind(
-        r"(?:(?:free|malloc|realloc|calloc|munmap_chunk|malloc_consolidate|memalign)\(\): .+?"
-        r"|double free or corruption.*?|corrupted (?:size vs\. prev_size|double-linked list).*?"
-        r"|break adjusted to free malloc space|tcache_thread_shutdown\(\): .+?"
-        r"|malloc\.c:\d+: .*Assertion .* failed\.)(?=$|: 0x[0-9a-f]+ \*\*\*$)",
-        _HEAP,
-        "find the write with valgrind or an address sanitiser; or " + _OTHER_VERSION,
-    ),
-    _kind(
-        r"^\*\*\* (?:stack smashing|buffer overflow|%n in writable segment) detected \*\*\*.*$",
-        "Native code wrote past the end of an array of its own; the compiler's guard saw it.",
-        _OTHER_VERSION,
-    ),
+    _kind(r"(?:(?:free|malloc|realloc|calloc|munmap_chunk|malloc_consolidate|memalign)\(\): .+?"
+          r"|double free or corruption.*?|corrupted (?:size vs\. prev_size|double-linked list).*?"
+          r"|break adjusted to free malloc space|tcache_thread_shutdown\(\): .+?"
+          r"|malloc\.c:\d+: .*Assertion .* failed\.)(?=$|: 0x[0-9a-f]+ \*\*\*$)",
+          _HEAP, "find the write with valgrind or an address sanitiser; or " + _OTHER_VERSION),
+    _kind(r"^\*\*\* (?:stack smashing|buffer overflow|%n in writable segment) detected \*\*\*.*$",
+          "Native code wrote past the end of an array of its own; the compiler's guard saw it.",
+          _OTHER_VERSION),
     # assert(3): of glibc, musl and macOS.
-    _kind(
-        r"^(?:\S{1,200}: )?\S{1,300}:\d{1,9}: .*Assertion [`'].*' failed\.$"
-        r"|^Assertion failed: .+$",
-        "A C or C++ library met a state that its authors hold to be impossible (assert()).",
-        "look the assertion up in the library's issues; or " + _OTHER_VERSION,
-    ),
+    _kind(r"^(?:\S{1,200}: )?\S{1,300}:\d{1,9}: .*Assertion [`'].*' failed\.$"
+          r"|^Assertion failed: .+$",
+          "A C or C++ library met a state that its authors hold to be impossible (assert()).",
+          "look the assertion up in the library's issues; or " + _OTHER_VERSION),
     # abseil, glog: TensorFlow, JAX, Arrow.
-    _kind(
-        r"^F\d{4,8} [\d:.]+ +\d+ \S+:\d+\] .+$|^\S{1,300}:\d{1,9}: +Check failed: .+$",
-        "A C++ library met a state that its authors hold to be impossible (CHECK).",
-        "look the line up in the library's issues; or " + _OTHER_VERSION,
-    ),
+    _kind(r"^F\d{4,8} [\d:.]+ +\d+ \S+:\d+\] .+$|^\S{1,300}:\d{1,9}: +Check failed: .+$",
+          "A C++ library met a state that its authors hold to be impossible (CHECK).",
+          "look the line up in the library's issues; or " + _OTHER_VERSION),
     # libstdc++ and libc++ (std::terminate)
-    _kind(
-        r"^terminate called after throwing an instance of 'std::bad_alloc'$"
-        r"|^libc\+\+abi: terminating .*std::bad_alloc.*$",
-        _MEMORY,
-        _MORE_MEMORY,
-        out_of_memory=True,
-    ),
-    _kind(
-        r"^terminate called after throwing an instance of '.+'(?:\n  what\(\):  .*)?$"
-        r"|^libc\+\+abi: terminating.* exception of type .+$",
-        "A C++ exception left native code without anybody to catch it, and that ends a process.",
-        "see what the exception's message asks for; it is the library's, not Python's",
-    ),
-    _kind(
-        r"^terminate called (?:without an active exception|recursively)$"
-        r"|^pure virtual method called$",
-        "C++ code ended the process (std::terminate): a thread was not joined, or an object was"
-        " used after its end.",
-        _OTHER_VERSION,
-    ),
-    _kind(
-        r"^Q\w+: Must construct a Q\w*Application before a Q\w+$",
-        "Qt makes no window and no picture before there is an application.",
-        "make one first, in the task: app = QApplication.instance() or QApplication([]); where"
-        " there is no display, run it with --env QT_QPA_PLATFORM=offscreen",
-    ),
+    _kind(r"^terminate called after throwing an instance of 'std::bad_alloc'$"
+          r"|^libc\+\+abi: terminating .*std::bad_alloc.*$",
+          _MEMORY, _MORE_MEMORY, out_of_memory=True),
+    _kind(r"^terminate called after throwing an instance of '.+'(?:\n  what\(\):  .*)?$"
+          r"|^libc\+\+abi: terminating.* exception of type .+$",
+          "A C++ exception left native code without anybody to catch it, and that ends a process.",
+          "see what the exception's message asks for; it is the library's, not Python's"),
+    _kind(r"^terminate called (?:without an active exception|recursively)$"
+          r"|^pure virtual method called$",
+          "C++ code ended the process (std::terminate): a thread was not joined, or an object was"
+          " used after its end.",
+          _OTHER_VERSION),
+    _kind(r"^Q\w+: Must construct a Q\w*Application before a Q\w+$",
+          "Qt makes no window and no picture before there is an application.",
+          "make one first, in the task: app = QApplication.instance() or QApplication([]); where"
+          " there is no display, run it with --env QT_QPA_PLATFORM=offscreen"),
     # Rust: std::panicking. That it may not unwind is said after the panic that matters.
-    _kind(
-        r"^memory allocation of \d+ bytes failed",
-        _MEMORY,
-        _MORE_MEMORY,
-        out_of_memory=True,
-    ),
-    _kind(
-        r"^thread '.*?'(?: \(\d+\))? panicked at (?!.*\npanic in a function that cannot unwind)"
-        r".+(?:\n(?!note: |stack backtrace:).+)?$",
-        "Rust code panicked where no panic may pass, and that ends a process.",
-        "see the place named; or " + _OTHER_VERSION,
-    ),
+    _kind(r"^memory allocation of \d+ bytes failed", _MEMORY, _MORE_MEMORY, out_of_memory=True),
+    _kind(r"^thread '.*?'(?: \(\d+\))? panicked at (?!.*\npanic in a function that cannot unwind)"
+          r".+(?:\n(?!note: |stack backtrace:).+)?$",
+          "Rust code panicked where no panic may pass, and that ends a process.",
+          "see the place named; or " + _OTHER_VERSION),
     # libgfortran and Intel's
-    _kind(
-        r"^(?:At line \d+ of file .+\n)?Fortran runtime error: .+$"
-        r"|^forrtl: \w+ \(\d+\): .+$|^(?:ERROR )?STOP\b.*$",
-        "Fortran code stopped the program, and with it Python.",
-        "correct what the Fortran library was given: a file, a size, an index",
-    ),
+    _kind(r"^(?:At line \d+ of file .+\n)?Fortran runtime error: .+$"
+          r"|^forrtl: \w+ \(\d+\): .+$|^(?:ERROR )?STOP\b.*$",
+          "Fortran code stopped the program, and with it Python.",
+          "correct what the Fortran library was given: a file, a size, an index"),
     # Open MPI's MPI_Abort(), and MPICH's
     _kind(
         r"^MPI_ABORT was invoked on rank \d+ .+(?:\n+ *with errorcode -?\d+\.)?$"
@@ -156,33 +127,24 @@ _KINDS = [
         " MPI_Abort(), so that the report has its place",
     ),
     # LLVM's and Intel's OpenMP; GNU's; OpenBLAS
-    _kind(
-        r"^OMP: Error #15: .+$",
-        "Two copies of the OpenMP library are in one process, and would disturb each other: two"
-        " packages brought one each.",
-        "install the numerical packages from one source, so that one OpenMP remains;"
-        " KMP_DUPLICATE_LIB_OK=TRUE for the worker lets it pass, at the risk of wrong results",
-    ),
-    _kind(
-        r"^libgomp: Thread creation failed: .+$"
-        r"|^OpenBLAS blas_thread_init: pthread_create.+$"
-        r"|^OMP: Error #34: .+$|^OMP: System error #11: .+$",
-        "The system refused it another thread; numerical libraries start one per processor.",
-        "let them start fewer, where the worker is started",
-        no_thread=True,
-    ),
+    _kind(r"^OMP: Error #15: .+$",
+          "Two copies of the OpenMP library are in one process, and would disturb each other: two"
+          " packages brought one each.",
+          "install the numerical packages from one source, so that one OpenMP remains;"
+          " KMP_DUPLICATE_LIB_OK=TRUE for the worker lets it pass, at the risk of wrong results"),
+    _kind(r"^libgomp: Thread creation failed: .+$"
+          r"|^OpenBLAS blas_thread_init: pthread_create.+$"
+          r"|^OMP: Error #34: .+$|^OMP: System error #11: .+$",
+          "The system refused it another thread; numerical libraries start one per processor.",
+          "let them start fewer, where the worker is started", no_thread=True),
     _kind(r"^OMP: Error #\d+: .+$", "The OpenMP library gave up.", _OTHER_VERSION),
-    _kind(
-        r"^Intel (?:oneAPI )?MKL (?:FATAL )?ERROR: .+$",
-        "The Math Kernel Library is not complete, or not in one version.",
-        "install mkl and what uses it from one source, in matching versions",
-    ),
+    _kind(r"^Intel (?:oneAPI )?MKL (?:FATAL )?ERROR: .+$",
+          "The Math Kernel Library is not complete, or not in one version.",
+          "install mkl and what uses it from one source, in matching versions"),
     # The dynamic loader of a glibc that was built for a newer processor.
-    _kind(
-        r"^Fatal glibc error: CPU does not support .+$",
-        "The C library was built for a newer processor than this one.",
-        "use a container image or a system that is built for this processor",
-    ),
+    _kind(r"^Fatal glibc error: CPU does not support .+$",
+          "The C library was built for a newer processor than this one.",
+          "use a container image or a system that is built for this processor"),
 ]  # fmt: skip
 
 
@@ -200,20 +162,17 @@ def native_words(text: str) -> LastWords | None:
     return LastWords(one_line(match.group(), 160), kind)
 
 
-def interrupted_by_native_code(
-    case: Case, phase: Phase, exception: ExceptionInfo
-) -> Finding | None:
+def interrupted_by_native_code(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A KeyboardInterrupt that a library has made: OpenBLAS, where it gets no threads."""
     if exception.type != "KeyboardInterrupt" or case.evidence.stderr is None:
         return None
     said = native_words(case.evidence.stderr.text)
     if said is None or not said.kind.no_thread:
         return None
-    limits = case.machine.limits if case.machine else Limits()
+    limits = case.limits
     text, meaning, hints = said.told(limits)
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
-    return Finding.raised(
-        phase,
+    place = case.place(exception)
+    return case.raised(
         f"{place}: {text}",
         f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
         *hints,

@@ -16,7 +16,6 @@ from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 # Lengths are bounded, so that no search in a long message is quadratic.
 _VERSION = re.compile(r"version [`']([A-Z]{1,20}_[0-9.]{1,20})' not found")
@@ -45,21 +44,21 @@ _NUMPY_ABI = (
 )
 
 
-def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def binary_failure(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Return what an exception says of a compiled module, where it is a cause that is known."""
     message = exception.message
     if exception.type in ("ImportError", "OSError"):
         if found := _VERSION.search(message):
-            return _too_old_system(case, phase, exception, found[1])
+            return _too_old_system(case, exception, found[1])
         if any(words in message for words in _ELSEWHERE) or _is_refused(exception):
-            return _built_elsewhere(case, phase, exception)
+            return _built_elsewhere(case, exception)
         if ": cannot open shared object file" in message and not message.startswith("."):
-            return _missing_library(case, phase, exception)
+            return _missing_library(case, exception)
         if found := _SYMBOL.search(message):
-            return _undefined_symbol(case, phase, exception, found[1])
+            return _undefined_symbol(case, exception, found[1])
     if any(words in message for words in (*_NUMPY_2, *_NUMPY_ABI)):
-        return _numpy_abi(case, phase, exception)
-    return _other_python(case, phase, exception)
+        return _numpy_abi(case, exception)
+    return _other_python(case, exception)
 
 
 def _is_refused(exception: ExceptionInfo) -> bool:
@@ -71,7 +70,7 @@ def _is_refused(exception: ExceptionInfo) -> bool:
     return bool(path) and exception.message.startswith(f"{path}: cannot open shared object file")
 
 
-def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _missing_library(case: Case, exception: ExceptionInfo) -> Finding:
     path = _before(exception.message, ": cannot open shared object file")
     library = one_line(printable(PurePosixPath(path).name), 80)
     package = debian_package(library)
@@ -115,7 +114,12 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         explanation, hints = said, [hint, *hints]
     if needed == "cv2":
         hints.append(_headless(case))
-    return _finding(phase, f"the shared library {library} is missing{for_whom}", explanation, hints)
+    return case.found(
+        Code.IMPORT_FAILED,
+        f"the shared library {library} is missing{for_whom}",
+        explanation,
+        *hints,
+    )
 
 
 def _lies_elsewhere(case: Case, library: str) -> tuple[str, Hint] | None:
@@ -152,46 +156,39 @@ def _headless(case: Case) -> Hint:
     return case.declare_hint(title, names[0])
 
 
-def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
+def _too_old_system(case: Case, exception: ExceptionInfo, version: str) -> Finding:
     kind, _, number = version.partition("_")
     library = {"GLIBC": "glibc", "GLIBCXX": "libstdc++", "CXXABI": "libstdc++"}.get(kind, kind)
     needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
     hints = [Hint("run on a newer Linux release (a newer image)")]
     if needed != "a compiled module":
         hints.append(from_source(case, [distribution_named(needed)]))
-    return _finding(
-        phase,
+    return case.found(
+        Code.IMPORT_FAILED,
         f"{needed} was built for a newer Linux: it needs {version}, and this {library} has not"
         " got it",
         f"It was compiled against {library} with {kind} {number} or later; what this system has is"
         " older.",
-        hints,
+        *hints,
     )
 
 
-def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _built_elsewhere(case: Case, exception: ExceptionInfo) -> Finding:
     package = _package_in(exception.message)
     needed = package or _needed_by(exception) or "a compiled module"
     path, file = str(exception.attributes.get("path") or ""), _file(exception)
-    return _finding(
-        phase,
+    return case.found(
+        Code.IMPORT_FAILED,
         f"{needed} was built for another kind of machine or operating system",
         f"The loader says: {one_line(printable(exception.message), 160)}",
-        [
-            from_source(case, [distribution_named(package)])
-            if package
-            else Hint(
-                f"build {file} for this machine; do not copy compiled files into the bundle"
-                " from another"
-            )
-            if _package_in(exception.message)
-            else Hint(
-                f"build {file} on this machine, or take it from a package that has it for"
-                " this one: a compiled file runs on one kind of machine only, which this shows",
-                command=f"file {shlex.quote(path)}" if path else None,
-                by="person" if path else UNSET,
-            )
-        ],
+        from_source(case, [distribution_named(package)])
+        if package
+        else Hint(
+            f"build {file} on this machine, or take it from a package that has it for"
+            " this one: a compiled file runs on one kind of machine only, which this shows",
+            command=f"file {shlex.quote(path)}" if path else None,
+            by="person" if path else UNSET,
+        ),
     )
 
 
@@ -201,7 +198,7 @@ def _file(exception: ExceptionInfo) -> str:
     return printable(path.name) or "it"
 
 
-def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol: str) -> Finding:
+def _undefined_symbol(case: Case, exception: ExceptionInfo, symbol: str) -> Finding:
     package = _package_in(exception.message) or _needed_by(exception)
     shown = one_line(printable(symbol), 60)
     if symbol.startswith(("Py", "_Py")):
@@ -220,11 +217,15 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
         )
     )
     what = package or "a compiled module"
-    return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,
-                    [hint])  # fmt: skip
+    return case.found(
+        Code.IMPORT_FAILED,
+        f"{what} does not fit what it is linked with: no symbol {shown}",
+        why,
+        hint,
+    )
 
 
-def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+def _numpy_abi(case: Case, exception: ExceptionInfo) -> Finding:
     package = _needed_by(exception, but="numpy")
     what = package or "a compiled module"
     version = installed_version(case, "numpy")
@@ -242,16 +243,16 @@ def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
             first = 0 if held_back and not is_pinned(case, package) else 1
             hints.insert(first, _upgrade(case, package))
     installed = f"NumPy {version}" if version else "the NumPy that is installed"
-    return _finding(
-        phase,
+    return case.found(
+        Code.IMPORT_FAILED,
         f"{what} was compiled for {built_for} and cannot use {installed}",
         "Compiled modules depend on NumPy's binary interface (ABI), which NumPy 2 changed."
         f" NumPy says: {one_line(printable(exception.message), 160)}",
-        hints,
+        *hints,
     )
 
 
-def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _other_python(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A compiled module that is there, and tagged for another Python (PEP 3149)."""
     if exception.type == "ModuleNotFoundError":
         name = str(exception.attributes.get("name") or "")
@@ -259,7 +260,7 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         name = f"{found[2]}.{found[1]}"
     else:
         return None
-    python = case.child.python if case.child else None
+    python = case.python
     if not name or python is None:
         return None
     stem = "/" + name.replace(".", "/") + "."
@@ -286,11 +287,11 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     minor = re.fullmatch(r"(?:cpython-|cp|pypy)(\d)(\d+).*", tags[0][0]) if tags[0] else None
     if bundled and minor and not same_python:
         hints[:0] = _on_its_python(case, f"{minor[1]}.{minor[2]}")
-    return _finding(
-        phase,
+    return case.found(
+        Code.IMPORT_FAILED,
         f"{name} was compiled for another {another}: {one_line(file, 120)}",
         f"{python.implementation} {python.version} here loads only files tagged {python.soabi}.",
-        hints,
+        *hints,
     )
 
 
@@ -304,10 +305,6 @@ def _on_its_python(case: Case, minor: str) -> list[Hint]:
         return []
     title = f"run it on Python {minor}, for which it was compiled"
     return [requires_python_hint(case, f"=={minor}.*", title)]
-
-
-def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) -> Finding:
-    return Finding.of(Code.IMPORT_FAILED, summary, explanation, *hints, phase=phase)
 
 
 def _upgrade(case: Case, package: str) -> Hint:

@@ -15,10 +15,9 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.diagnosis.script_habits import without_line
-from runner.events import Phase
 
 
-def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def hidden_module(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle in the place of a module of Python's or of a package, or hidden by it.
 
     Two files of one name are no fault by themselves: one of them must lack what was asked for, and
@@ -31,7 +30,7 @@ def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     taken = str(exception.attributes.get("module_file") or "")
     hidden = str(exception.attributes.get("hidden_file") or "")
     if taken and not case.is_own(taken):
-        return _hidden_by(case, phase, exception, top, taken, hidden)
+        return _hidden_by(case, exception, top, taken, hidden)
     file = _path_in_bundle(case, taken or _path_of(exception)) or importable_file(case, top)
     if file is None or not is_file_of(file, top):
         return None
@@ -50,31 +49,30 @@ def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     elif is_installed(case, top):
         what = f"the installed package {top}"
     elif by_itself and not is_known_module(top):
-        return _imports_itself(case, phase, imports[-1], exception)
+        return _imports_itself(case, imports[-1], exception)
     elif by_itself or no_package:
         what = f"the package {top}"
     else:
         return None
-    return _hides(case, phase, file, top, what, exception.message)
+    return _hides(case, file, top, what, exception.message)
 
 
-def hidden_folder(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def hidden_folder(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A folder of the bundle without ``__init__.py``, which a module of Python's comes before."""
     top = (missing_module(exception) or "").partition(".")[0]
     within = any(file.startswith(f"{top}/") and file.endswith(".py") for file in case.bundle_files)
     if "is not a package" not in exception.message or not (within and _is_standard(top)):
         return None
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"the standard library's {top} hides the folder {top} of the bundle",
         f"A folder without __init__.py comes after every module of its name; what"
         f" failed is: {one_line(printable(exception.message), 140)}",
         _rename(case, f"{top}/__init__.py", top),
-        phase=phase,
     )
 
 
-def renamed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def renamed_module(case: Case, exception: ExceptionInfo) -> Finding | None:
     """An import of a module that was hidden, and that has another name since :func:`_rename`."""
     pair, module = missing_name(exception), missing_module(exception)
     top = (pair[0] if pair else module or "").partition(".")[0]
@@ -88,26 +86,25 @@ def renamed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     edit = case.line_edit(frame, after)
     if edit is None or not case.is_own(frame.file):
         return None
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{case.place_of(frame)} imports {top}, which is another one; the bundle's own is my_{top}",
         one_line(printable(exception.message), 140),
         Hint(f"import my_{top}, as it is called now", edit=edit),
-        phase=phase,
     )
 
 
-def misled_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def misled_library(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A library that failed in other words by what it got of the bundle in a module's place."""
     top = str(exception.attributes.get("hiding_module") or "")
     file = _path_in_bundle(case, str(exception.attributes.get("module_file") or ""))
     if not top or file is None:
         return None
     what = f"the standard library's {top}" if _is_standard(top) else f"the installed package {top}"
-    return _hides(case, phase, file, top, what, f"{exception.type}: {exception.message}")
+    return _hides(case, file, top, what, f"{exception.type}: {exception.message}")
 
 
-def hidden_in_words(case: Case, phase: Phase, words: str) -> Finding | None:
+def hidden_in_words(case: Case, words: str) -> Finding | None:
     """As a process wrote it that ended after it, or one that the bundle's code had started.
 
     :param words: the end of its stderr.
@@ -118,12 +115,12 @@ def hidden_in_words(case: Case, phase: Phase, words: str) -> Finding | None:
         top = pair[0].partition(".")[0] if pair else ""
         file = importable_file(case, top) if top and _is_standard(top) else None
         if file is not None:
-            return _hides(case, phase, file, top, f"the standard library's {top}", message)
+            return _hides(case, file, top, f"the standard library's {top}", message)
     return None
 
 
-def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding:
-    return Finding.of(
+def _imports_itself(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding:
+    return case.found(
         Code.IMPORT_FAILED,
         f"{case.place_of(frame)} imports the file that it stands in",
         f"By then, nothing below that line is defined; what failed is:"
@@ -131,37 +128,34 @@ def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: Exception
         Hint(
             "take the line out: a file's own names need no import", edit=without_line(case, frame)
         ),
-        phase=phase,
     )
 
 
-def _hides(case: Case, phase: Phase, file: str, top: str, what: str, message: str) -> Finding:
-    return Finding.of(
+def _hides(case: Case, file: str, top: str, what: str, message: str) -> Finding:
+    return case.found(
         Code.IMPORT_FAILED,
         f"{file} of the bundle hides {what}",
         f"Every `import {top}` finds the bundle's file first, in libraries too; what"
         f" failed is: {one_line(printable(message), 140)}",
         _rename(case, file, top),
-        phase=phase,
     )
 
 
 def _hidden_by(
-    case: Case, phase: Phase, exception: ExceptionInfo, top: str, taken: str, hidden: str
+    case: Case, exception: ExceptionInfo, top: str, taken: str, hidden: str
 ) -> Finding | None:
     """A module of the bundle that an import does not reach, as another of its name comes first."""
     file = _path_in_bundle(case, hidden)
     if file is None or not is_file_of(file, top):
         return None
     what = "the standard library's" if _is_standard(top) else "the installed package"
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{what} {top} hides {file} of the bundle",
         f"`import {top}` finds {case.short_path(taken)}, which was imported before or"
         " comes first on sys.path; what failed is:"
         f" {one_line(printable(exception.message), 140)}",
         _rename(case, file, top),
-        phase=phase,
     )
 
 

@@ -27,10 +27,9 @@ from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line
-from runner.events import Phase
 
 
-def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def import_failure(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Return what one exception of a chain says of an import, where it is a cause that is known.
 
     :param exception: its own cause is not looked at.
@@ -38,13 +37,13 @@ def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     # A class of a library's or the bundle's own: whatever it says, Python did not raise it.
     known = _RECOGNISERS if exception.module is None else [missing_solver, unknown_zone]
     for recognise in known:
-        finding = recognise(case, phase, exception)
+        finding = recognise(case, exception)
         if finding is not None:
             return finding
     return None
 
 
-def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _circular(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Modules of the bundle that import each other."""
     message, module = exception.message, module_named(exception)
     # 3.13 says "consider renaming" in place of "circular import" where an attribute is missing.
@@ -61,7 +60,7 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
         return None
     steps = "; ".join(f"{case.place_of(frame)}: {one_line(frame.text or '', 80)}"
                       for frame in circle[:10])  # fmt: skip
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{files[0]} and {files[-1]} import each other (a circular import)",
         f"{files[-1]} needs something of {files[0]}, which is only partly loaded by then: {steps}",
@@ -69,16 +68,15 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
             f"move what both need into a third module, or import in {files[-1]} inside"
             " the function that needs it"
         ),
-        phase=phase,
     )
 
 
-def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find what the standard library lost or gained, unless the bundle has such a module."""
     name = missing_module(exception)
     if name is not None and importable_file(case, name.partition(".")[0]):
         return None
-    return library_change(case, phase, exception)
+    return library_change(case, exception)
 
 
 def _made_importable(case: Case, frame: Frame | None, asking: str, name: str, file: str) -> Hint:
@@ -109,7 +107,7 @@ def _from_beside(case: Case, frame: Frame | None, name: str) -> Edit | None:
     return None if frame is None else case.line_edit(frame, after)
 
 
-def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _not_packaged(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A module that the bundle has, and that Python does not find."""
     name = missing_module(exception)
     if name is None:
@@ -136,16 +134,15 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     else:
         hint = _made_importable(case, frame, asking, name, file)
         why = f"Python looks beside the wire function's file, and not in {folder}."
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{name!r} is in the bundle, as {file}, where Python does not find it",
         why + (f" {asking} imports it." if asking else ""),
         hint,
-        phase=phase,
     )
 
 
-def _no_submodule(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _no_submodule(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A folder that git has left empty: what is in it is another repository."""
     module = (missing_module(exception) or "").rpartition(".")[0]
     if exception.message.endswith("(unknown location)"):
@@ -155,18 +152,17 @@ def _no_submodule(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     installed = module.partition(".")[0] in {one.partition(".")[0] for one in case.installed}
     if not folder or there or installed or ".gitmodules" not in case.bundle_files:
         return None
-    where = case.place_of(case.telling_frame(exception)) or "the code"
+    where = case.place(exception, "the code")
     command = f"git -C {case.bundle_argument()} submodule update --init --recursive"
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{where} imports from {folder}, and nothing is in that folder",
         "The bundle has a .gitmodules: git fetches such folders only when it is asked.",
         Hint("fetch the bundle's submodules", command=command),
-        phase=phase,
     )
 
 
-def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _relative_import(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle that is not a package's, and imports as one of a package does."""
     no_package = "attempted relative import with no known parent package" in exception.message
     if not no_package and "relative import beyond top-level package" not in exception.message:
@@ -174,35 +170,30 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     frame = case.telling_frame(exception)
     if frame is None or not case.is_own(frame.file):
         return None
-    asking, line = case.file_in_bundle(frame), (frame.text or "").strip()
-    after = re.sub(r"^from \.+([\w.]+) import ", r"from \1 import ", line)
+    asking = case.file_in_bundle(frame)
+    after = re.sub(r"^from \.+([\w.]+) import ", r"from \1 import ", frame.text or "")
     after = re.sub(r"^from \.+ import (?!\()", "import ", after)
     folder = PurePosixPath(asking).parent
     if not no_package:
-        return Finding.of(
+        return case.found(
             Code.IMPORT_FAILED,
             f"{case.place_of(frame)} imports from above its package, and there is none",
             f"Python's first folder of modules is that of {folder.parts[0]}."
             if folder.parts
             else "",
             Hint("import it by its name", edit=case.line_edit(frame, after)),
-            phase=phase,
         )
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{case.place_of(frame)} imports relative to a package, and {asking} is in none",
         "Python has it as a module by itself"
         + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is not a package")
         + ". The modules beside it are found by their names.",
-        Hint(
-            "import it by its name",
-            edit=None if after == line else Edit(file=asking, before=line, after=after),
-        ),
-        phase=phase,
+        Hint("import it by its name", edit=case.line_edit(frame, after)),
     )
 
 
-_RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
+_RECOGNISERS: list[Callable[[Case, ExceptionInfo], Finding | None]] = [
     renamed_module,
     hidden_module,
     hidden_folder,

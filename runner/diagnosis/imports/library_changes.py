@@ -18,12 +18,11 @@ from runner.diagnosis.knowledge.stdlib_changes import (
 )
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
-from runner.events import Phase
+from runner.diagnosis.report.frames import raising_package
+from runner.diagnosis.report.model import ExceptionInfo, Hint
 
 
-def library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the standard library of this Python's version."""
     # A Python that is not known counts as a new one: none of what was removed is far from there.
     python = case.child.python.version if case.child and case.child.python else "3.99"
@@ -43,16 +42,15 @@ def library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         return None
     if removed is not None and not is_older(python, removed.version):
         words = f"{gone} Python {removed.version}"
-        return _library_changed(case, phase, exception, what, removed, words)
+        return _library_changed(case, exception, what, removed, words)
     if added is not None and is_older(python, added.version):
         words = f"{new} with Python {added.version}, and this is Python {python}"
-        return _library_changed(case, phase, exception, what, added, words, added=True)
+        return _library_changed(case, exception, what, added, words, added=True)
     return None
 
 
 def _library_changed(
     case: Case,
-    phase: Phase,
     exception: ExceptionInfo,
     what: str,
     change: Change,
@@ -64,10 +62,11 @@ def _library_changed(
     where = case.place_of(frame)
     hints = []
     # In a library nobody edits a line: another release of it is wanted.
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     if change.instead and not package:
         title = f"use {change.instead} in place of {what}"
-        edit = _replaced(case, frame, what, change.instead)
+        after = replaced_name((frame and frame.text) or "", what, change.instead)
+        edit = case.line_edit(frame, after) if frame and after else None
         hints.append(Hint(title + (f", in {where}" if where else ""), edit=edit))
     if change.package:
         hints.append(
@@ -95,26 +94,16 @@ def _library_changed(
         if is_kept_back(case, distribution := distribution_named(package)):
             hints.insert(0, upgrade(case, distribution, f"upgrade {package}"))
     is_module = exception.type == "ModuleNotFoundError"
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
         words,
         explanation.strip(),
         *hints,
-        phase=phase,
     )
 
 
 def _or(hint: Hint) -> Hint:
     return msgspec.structs.replace(hint, title=f"or {hint.title}")
-
-
-def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit | None:
-    """The line of the bundle's that asks for a name, with what stands in for it."""
-    line = (frame.text or "").strip() if frame else ""
-    after = replaced_name(line, what, instead)
-    if frame is None or after is None:
-        return None
-    return Edit(file=case.file_in_bundle(frame), before=line, after=after)
 
 
 def replaced_name(line: str, what: str, instead: str) -> str | None:

@@ -21,13 +21,12 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line
-from runner.events import Phase
 
 _MOST_SHOWN = 200
 _FOR_DEVELOPERS = re.compile(r"dev|test|doc|lint|bench")
 
 
-def misspelt_extra(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def misspelt_extra(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the extra that was meant by one that a dependency does not have."""
     missing = missing_module(exception)
     if missing is None and exception.type not in ("ImportError", "ModuleNotFoundError"):
@@ -49,17 +48,16 @@ def misspelt_extra(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
             word = re.compile(rf"(?<=[\[,\s]){re.escape(extra)}(?=[\],\s])")
             after = word.sub(meant[0], written, count=1)
             version = installed_version(case, requirement.name) or ""
-            place = case.place_of(case.telling_frame(exception)) or "the bundle"
+            place = case.place(exception)
             named = f"{requirement.name}[{extra}]"
             edit = case.replaced_requirement(written, after)
-            return Finding.of(
+            return case.found(
                 Code.MODULE_NOT_FOUND,
                 f"{place} needs what {requirement.name}[{meant[0]}] brings; the bundle asks for"
                 f" {named}, and {requirement.name} {version} has no extra of that name",
                 "An extra that a distribution does not have is passed over when it is installed."
                 f" It has {one_line(', '.join(offered), _MOST_SHOWN)}.",
                 Hint(f"did you mean {requirement.name}[{meant[0]}]?", edit=edit),
-                phase=phase,
             )
     return None
 

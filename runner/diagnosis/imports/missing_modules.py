@@ -30,10 +30,9 @@ from runner.diagnosis.knowledge.distribution_names import (
 from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import raising_package
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _EXTRA = re.compile(r"""extra == "([^"]{1,100})\"""")
 _GROUP = re.compile(r""""([^"]{1,100})" in dependency_groups""")
@@ -42,19 +41,19 @@ _IMPORT = re.compile(
 )
 
 
-def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_module_finding(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Why a module is not found; ``None`` where the exception does not say that one is not."""
     missing = _missing(exception)
     if missing is None:
         return None
     return (
-        _not_compiled(case, phase, exception, missing)
-        or _not_in_bundles_package(case, phase, exception, missing)
-        or _declared_for_elsewhere(case, phase, missing)
-        or _not_in_what_is_installed(case, phase, exception, missing)
-        or misspelt_module(case, phase, exception, missing.top)
-        or _named_by_entry_point(case, phase, exception, missing)
-        or not_installed(case, phase, exception, missing)
+        _not_compiled(case, exception, missing)
+        or _not_in_bundles_package(case, exception, missing)
+        or _declared_for_elsewhere(case, missing)
+        or _not_in_what_is_installed(case, exception, missing)
+        or misspelt_module(case, exception, missing.top)
+        or _named_by_entry_point(case, exception, missing)
+        or not_installed(case, exception, missing)
     )
 
 
@@ -81,9 +80,7 @@ def _asked(exception: ExceptionInfo, name: str) -> str:
     return asked if asked.startswith(f"{name}.") else name
 
 
-def _not_compiled(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
-) -> Finding | None:
+def _not_compiled(case: Case, exception: ExceptionInfo, missing: Missing) -> Finding | None:
     """The bundle has a module as source in another language."""
     path = re.escape(missing.name.replace(".", "/"))
     source = re.compile(rf"(?:.*/)?{path}\.(pyx|c|cc|cpp|f|f90|f95|rs)")
@@ -91,30 +88,29 @@ def _not_compiled(
     if len(found) != 1:
         return None
     file, kind = found[0][0], found[0][1]
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     how = f"in setup.py, ext_modules=[Extension({missing.name!r}, [{file!r}])]"
     if kind == "pyx":
         how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
     elif kind.startswith("f"):
         how = "by meson-python, which runs f2py; setuptools knows no Fortran"
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{where} imports {missing.name!r}, which is {file} in the bundle, and is not compiled",
         "A module in another language is compiled where the bundle is installed, by its"
         " build; what is compiled on one machine suits no other.",
         Hint(f"have the bundle's build compile it: {how}"),
-        phase=phase,
     )
 
 
 def _not_in_bundles_package(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
+    case: Case, exception: ExceptionInfo, missing: Missing
 ) -> Finding | None:
     """A package of the bundle has no such module."""
     file = importable_file(case, missing.top)
     if file is None or missing.name == missing.top:
         return None
-    where = case.place_of(case.telling_frame(exception))
+    where = case.place(exception, "")
     folder = PurePosixPath(file).parent
     package = (folder.parent / missing.name.rpartition(".")[0].replace(".", "/")).as_posix()
     if not file.endswith("/__init__.py"):
@@ -128,31 +124,23 @@ def _not_in_bundles_package(
     close = nearest(wanted[:100], beside[:1000])
     corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
     hint = (
-        Hint(f"did you mean {corrected}?", edit=_corrected(case, exception, missing, corrected))
+        Hint(
+            f"did you mean {corrected}?",
+            edit=case.edit_of(case.telling_frame(exception), re.escape(missing.name), corrected),
+        )
         if close
         else Hint(f"add {wanted}.py to the bundle, or correct the import in {where or file}")
     )
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{where or 'the bundle'} imports {missing.name!r}, which the bundle's own"
         f" {missing.top} has not",
         f"`{missing.top}` is {file} of the bundle.",
         hint,
-        phase=phase,
     )
 
 
-def _corrected(case: Case, exception: ExceptionInfo, missing: Missing, meant: str) -> Edit | None:
-    """The line that imports a module, with another in its place."""
-    frame = case.telling_frame(exception)
-    line = (frame.text or "").strip() if frame else ""
-    if frame is None or line.count(missing.name) != 1:
-        return None
-    after = line.replace(missing.name, meant)
-    return Edit(file=case.file_in_bundle(frame), before=line, after=after)
-
-
-def _declared_for_elsewhere(case: Case, phase: Phase, missing: Missing) -> Finding | None:
+def _declared_for_elsewhere(case: Case, missing: Missing) -> Finding | None:
     """A dependency that is declared with a marker (PEP 508) which does not hold here."""
     written = [one for one in declared_requirements(case) if _is_for(one[1].name, missing)]
     declared = [requirement for _, requirement in written]
@@ -170,7 +158,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: Missing) -> Findi
         of = f"in the dependency group {group[1]!r} only"
         why = "Dependency groups are for development, and are not installed for tasks"
     else:
-        return Finding.of(
+        return case.found(
             Code.MODULE_NOT_FOUND,
             f"{name!r} is declared for other environments only: {one_line(markers, 100)}",
             "Its marker does not hold for this platform and this Python, so it was not"
@@ -179,14 +167,12 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: Missing) -> Findi
                 "declare it without the marker, or guard the import in the same way",
                 edit=case.replaced_requirement(written[0][0], plain),
             ),
-            phase=phase,
         )
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{name!r} is declared {of}, and the bundle's code imports {missing.name!r}",
         f"{why}: what the code needs to run is among [project] dependencies.",
         case.declare_hint("declare it there", plain),
-        phase=phase,
     )
 
 
@@ -199,7 +185,7 @@ def _extras(requirement: Requirement) -> str:
 
 
 def _not_in_what_is_installed(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
+    case: Case, exception: ExceptionInfo, missing: Missing
 ) -> Finding | None:
     """The distribution is there, and the module is not."""
     name = missing.distribution
@@ -210,7 +196,7 @@ def _not_in_what_is_installed(
     where = case.place_of(frame) or "the bundle"
     modules = [module for module in modules_named_otherwise(name) if is_installed(case, module)]
     if modules and frame is not None and not is_installed(case, missing.top):
-        return Finding.of(
+        return case.found(
             Code.MODULE_NOT_FOUND,
             f"{where} imports {missing.name!r}; what {name} brings is called {modules[0]}",
             f"{name} {version} is installed. A distribution's name on the index is not"
@@ -223,24 +209,22 @@ def _not_in_what_is_installed(
                     after=f"import {modules[0]}",
                 ),
             ),
-            phase=phase,
         )
     hints = another_release(case, name, version)
     if not is_installed(case, missing.top):
         hints = [
             Hint(f"see what {name} calls its modules: none that is installed here is {missing.top}")
         ]
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{where} imports {missing.name!r}, which {name} {version}, that is installed, has not",
         f"The environment has {name} {version}, and there is no {missing.name} in it:"
         " another release has it, or calls it otherwise.",
         *hints,
-        phase=phase,
     )
 
 
-def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_name_finding(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A name that a module of the installed release does not have."""
     pair = missing_name(exception)
     if pair is None or exception.type != "ImportError" or "partially" in exception.message:
@@ -250,23 +234,22 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
     version = installed_version(case, distribution)
     if version is None:
         return None
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
-    asking = package_of(exception.traceback[-1].file) if exception.traceback else None
+    where = case.place(exception)
+    asking = raising_package(exception)
     if asking is not None and not same_distribution(distribution_named(asking), distribution):
-        return _too_new_for(case, phase, where, pair, distribution_named(asking), distribution)
-    return Finding.of(
+        return _too_new_for(case, where, pair, distribution_named(asking), distribution)
+    return case.found(
         Code.IMPORT_FAILED,
         f"{where} imports {name!r} from {module}, which {distribution} {version}, that is"
         " installed, has not",
         "Another release has it, or it is misspelt.",
         *did_you_mean(case, exception),
         *another_release(case, distribution, version),
-        phase=phase,
     )
 
 
 def _too_new_for(
-    case: Case, phase: Phase, where: str, pair: tuple[str, str], asking: str, distribution: str
+    case: Case, where: str, pair: tuple[str, str], asking: str, distribution: str
 ) -> Finding:
     """A package asks another one for a name that a newer release of that one has not."""
     version = installed_version(case, distribution) or ""
@@ -275,7 +258,7 @@ def _too_new_for(
         *(case, distribution, f"<{(bound := first_of_series(version))}"),
         f"ask for {distribution}<{bound}: {asking} was made for an older one",
     )
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{where} uses {asking} {release}, which imports {pair[1]!r} from {pair[0]};"
         f" {distribution} {version}, that is installed, has not",
@@ -283,20 +266,17 @@ def _too_new_for(
         " uv takes the newest that it allows.",
         older,
         upgrade(case, asking, f"or take a newer {asking}, which knows this one"),
-        phase=phase,
     )
 
 
-def _named_by_entry_point(
-    case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing
-) -> Finding | None:
+def _named_by_entry_point(case: Case, exception: ExceptionInfo, missing: Missing) -> Finding | None:
     """The code imports what the task's entry point names: no package of a stranger's is meant."""
     asked = task_info(case.task).entrypoint if case.task is not None else None
     frame = case.telling_frame(exception)
     named = re.match(rf"{re.escape(missing.top)}\b", asked or "")
     if asked is None or not named or frame is None or missing.top in (frame.text or ""):
         return None
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{case.place_of(frame)} imports {missing.name!r} for the entry point"
         f" {printable(asked)!r}, and the bundle has no such module",
@@ -305,5 +285,4 @@ def _named_by_entry_point(
             "ask for an entry point of a module that the bundle has",
             f"modelops-runner exec {case.bundle_argument()} ENTRYPOINT",
         ),
-        phase=phase,
     )

@@ -15,8 +15,7 @@ from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
-from runner.events import Phase
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 
 # Of shorter names, nearly every one is one edit from another.
 _SHORTEST = 4
@@ -24,9 +23,7 @@ _LONGEST = 100
 _CLOSE = 0.8
 
 
-def misspelt_module(
-    case: Case, phase: Phase, exception: ExceptionInfo, name: str
-) -> Finding | None:
+def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding | None:
     """The module that was meant by one that is not found.
 
     :param name: the first part of its name.
@@ -46,23 +43,19 @@ def misspelt_module(
         (_close_to(name, bundled), "the bundle has {}"),
     ):
         if meant is not None:
-            return _finding(case, phase, frame, name, meant, what.format(meant))
+            return _finding(case, frame, name, meant, what.format(meant))
     return None
 
 
-def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what: str) -> Finding:
-    text = frame.text or ""
+def _finding(case: Case, frame: Frame, name: str, meant: str, what: str) -> Finding:
     hint = None if meant.isidentifier() else _renamed(case, name, meant)
-    after = re.sub(rf"\b{re.escape(name)}\b", meant, text, count=1)
-    file = case.file_in_bundle(frame)
-    edit = Edit(file=file, before=text, after=after) if after != text else None
-    return Finding.of(
+    after = re.sub(rf"\b{re.escape(name)}\b", meant, frame.text or "", count=1)
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{case.place_of(frame)} imports {name!r}, which is not there; {what}",
         f"{name} is nearly {meant}. (A package of the index that is called nearly as"
         " another one may be a stranger's: see who wrote it before it is installed.)",
-        hint or Hint(f"did you mean {meant}?", edit=edit),
-        phase=phase,
+        hint or Hint(f"did you mean {meant}?", edit=case.line_edit(frame, after)),
     )
 
 

@@ -111,9 +111,9 @@ _FEATURES = [
 _LONGEST = 400
 
 
-def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def newer_feature(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Return what an exception says of a feature that this Python has not, and a newer one has."""
-    python = case.child.python if case.child else None
+    python = case.python
     if python is None or not exception.traceback:
         return None
     raised_at = exception.traceback[-1]
@@ -132,7 +132,7 @@ def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     if feature is None:
         return None
     where = case.place_of(raised_at)
-    asking = case.place_of(case.telling_frame(exception))
+    asking = case.place(exception, "")
     specifier = f">={feature.version}"
     hints = [
         requires_python_hint(
@@ -147,11 +147,10 @@ def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         if feature.instead:
             hints.append(Hint(f"or use {feature.instead}, in {where}"))
     loading = Code.SYNTAX_ERROR if feature.notation else Code.LOAD_RAISED
-    return Finding.of(
-        loading if phase is Phase.LOAD else Code.TASK_RAISED,
+    return case.found(
+        loading if case.phase is Phase.LOAD else Code.TASK_RAISED,
         f"{where} uses {feature.name}, which came with Python {feature.version}; this is"
         f" {python.implementation} {python.version}",
         explanation,
         *hints,
-        phase=phase,
     )

@@ -18,7 +18,6 @@ from runner.diagnosis.knowledge.well_known import is_known_module, is_well_known
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
-from runner.events import Phase
 
 _UNPICKLES = re.compile(r"\b(?:pickle|joblib|dill|torch)\.loads?\(|\bread_pickle\(|\bfind_class\(")
 _MOST_OTHERS = 12
@@ -41,7 +40,7 @@ class Missing(Struct, frozen=True):
         return distribution_of(self.asked) or self.top
 
 
-def not_installed(case: Case, phase: Phase, exception: ExceptionInfo, missing: Missing) -> Finding:
+def not_installed(case: Case, exception: ExceptionInfo, missing: Missing) -> Finding:
     """The environment does not have a module: what may bring it."""
     frame = case.telling_frame(exception)
     where = case.place_of(frame) or "the bundle"
@@ -66,12 +65,11 @@ def not_installed(case: Case, phase: Phase, exception: ExceptionInfo, missing: M
         explanation = f"What is unpickled is of a class that {missing.top} defines."
     if (only := conda_only(missing.top)) is not None:
         explanation = f"{missing.top} is {only.what}; it is not on the package index."
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND,
         f"{where} {imports} is not installed in the bundle's environment",
         explanation,
         *([Hint(only.instead)] if only else _ways(case, exception, missing, library)),
-        phase=phase,
     )
 
 

@@ -7,10 +7,9 @@ from runner.diagnosis.imports.dependencies import is_installed
 from runner.diagnosis.imports.import_errors import missing_module
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import raising_package
 from runner.diagnosis.report.model import ExceptionInfo
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Phase
 
 _NAME = r"[A-Za-z][\w.-]{0,60}"
 # As libraries say it, of one package or of several of which one is enough.
@@ -54,9 +53,9 @@ _SOLVERS = {
 }  # fmt: skip
 
 
-def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def optional_package(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the package that a library asks for in the words of an exception."""
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     if missing_module(exception) is not None:
         return None
     kinds = ("ImportError", "ModuleNotFoundError", "ValueError", "RuntimeError", "OSError",
@@ -66,12 +65,12 @@ def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     names = _asked_for(exception.message[:2000])
     if package is None:  # Compiled code has no frame: what it says without a doubt is torch's.
         package, names = "torch", [name.lower() for name in names if name == "Numpy"]
-    return _needed(case, phase, exception, package, names)
+    return _needed(case, exception, package, names)
 
 
-def missing_solver(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def missing_solver(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find the package that brings the solver which CVXPY or Pyomo do not find."""
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     frame = case.telling_frame(exception)
     said = exception.message[:2000]
     if package not in ("cvxpy", "pyomo"):
@@ -79,19 +78,17 @@ def missing_solver(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     if " is not available (NotFound)" in said and "highs" in ((frame and frame.text) or ""):
         said = "The solver HIGHS is not installed"
     names = [_SOLVERS[name] for name in _asked_for(said) if name in _SOLVERS]
-    return _needed(case, phase, exception, package, names)
+    return _needed(case, exception, package, names)
 
 
-def _needed(
-    case: Case, phase: Phase, exception: ExceptionInfo, package: str, names: list[str]
-) -> Finding | None:
+def _needed(case: Case, exception: ExceptionInfo, package: str, names: list[str]) -> Finding | None:
     # What is there is not what is missing: it may be too old, or broken.
     if not names or any(is_installed(case, name.replace("-", "_")) for name in names):
         return None
-    place = case.place_of(case.telling_frame(exception)) or "the bundle"
+    place = case.place(exception)
     wanted = [distribution_named(name) for name in names]
     listed = printable(" or ".join(wanted))
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{package} needs {listed} for what {place} does, and does not bring it by itself",
         f"The environment holds what {case.declaring_file()} declares and nothing else."
@@ -99,7 +96,6 @@ def _needed(
         case.declare_hint(
             f"add {'one of them' if wanted[1:] else wanted[0]} to the dependencies", wanted[0]
         ),
-        phase=phase,
     )
 
 

@@ -20,9 +20,8 @@ from runner.diagnosis.knowledge.package_changes import (
 )
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.frames import package_of
+from runner.diagnosis.report.frames import package_of, raising_package
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
-from runner.events import Phase
 
 _OF_NUMPY = re.compile(r"`np\.(\w{1,60})` was removed in the NumPy 2")
 # Libraries that say it themselves: scikit-learn, JAX.
@@ -51,7 +50,7 @@ _WITH_WHEELS = {"pandas": "2", "scipy": "1.12", "scikit-learn": "1.2", "matplotl
 _NUMPY_1_UNTIL = "3.12"
 
 
-def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def package_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a release of a package that has lost something."""
     gone = _gone(exception) or _asked_for(case, exception) or _gone_argument(case, exception)
     if gone is None:
@@ -85,12 +84,11 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         if first and not (renamed and renamed[0].edit):
             hints = [*bound, *renamed]
     has = f"{change.distribution} {version} is installed" if version else "It is not installed"
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
         summary,
         f"{has}; the last releases with {what} are those before {change.version}.",
         *hints,
-        phase=phase,
     )
 
 
@@ -158,7 +156,7 @@ def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     kinds = ("AttributeError", "ImportError", "NotImplementedError")
     if exception.type not in kinds or found is None:
         return None
-    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    package = raising_package(exception)
     # "geopandas.dataset has been deprecated and was removed in GeoPandas 1.0".
     dotted = _DOTTED.search(exception.message[: found.start()])
     what = dotted[0] if found[1] in _NO_NAMES and dotted else found[1]

@@ -4,24 +4,22 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.conda_only import missed_on_system
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
-from runner.events import Phase
 
 
-def system_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def system_library(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Something that is not on this worker, and who brings it."""
     found = missed_on_system(exception.message[:400])
     if found is None:
         return None
     package, known = found
-    where = case.place_of(case.telling_frame(exception)) or "the bundle"
+    where = case.place(exception)
     hints = [Hint(known.instead)]
     if known.wheel:
         title = f"ask for {known.wheel}, which brings an {known.thing}"
         hints.insert(0, case.declare_hint(title, known.wheel))
-    return Finding.of(
+    return case.found(
         Code.IMPORT_FAILED,
         f"{where} needs {package}, and {package} finds no {known.thing} on this worker",
         f"{package} is {known.what}.",
         *hints,
-        phase=phase,
     )

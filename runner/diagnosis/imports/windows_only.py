@@ -6,7 +6,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
-from runner.events import Phase
 
 # The last ones are of pywin32, which has no wheel for another system.
 _MODULES = {"_winapi", "_winreg", "msilib", "msvcrt", "nt", "winreg", "winsound",
@@ -25,7 +24,7 @@ _NAMES = {
 _ALONE = (ast.Import, ast.ImportFrom, ast.Expr)
 
 
-def windows_only(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def windows_only(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find that the code asks for what only Windows has."""
     what = (missing_module(exception) or "").partition(".")[0]
     if what not in _MODULES:
@@ -34,7 +33,7 @@ def windows_only(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             return None
         what = f"{module}.{name}"
     frame = case.telling_frame(exception)
-    return Finding.of(
+    return case.found(
         Code.MODULE_NOT_FOUND if what in _MODULES else Code.IMPORT_FAILED,
         f"{case.place_of(frame) or 'the code'} asks for {what}, which only Windows has",
         "A bundle runs on Linux or macOS.",
@@ -42,7 +41,6 @@ def windows_only(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             "do without it; or, where the model only needs it on Windows, ask first",
             edit=_asked_first(case, frame) if frame is not None else None,
         ),
-        phase=phase,
     )
 
 

@@ -86,65 +86,31 @@ _PROSE = (
 _HASH = rb"((?:[A-Za-z\d+/.:=-]{20,200}|\*{5,})(?![\w*]))"
 # What follows certain words, where one of these is in the text: that takes less time to see.
 AFTER = (
-    (
-        (b"bearer", b"basic"),
-        (b" ",),
-        rb"[ \t]{1,8}((?=[\w.~+/-]{0,200}(?:[0-9=*]|[a-z][A-Z]))[A-Za-z0-9._~+/=*-]{8,4000})",
-    ),
-    (
-        (b"password", b"passphrase", b"passcode", b"api key"),
-        (b"passw", b"passp", b"passc", b"api key"),
-        _PROSE,
-    ),
+    ((b"bearer", b"basic"), (b" ",),
+     rb"[ \t]{1,8}((?=[\w.~+/-]{0,200}(?:[0-9=*]|[a-z][A-Z]))[A-Za-z0-9._~+/=*-]{8,4000})"),
+    ((b"password", b"passphrase", b"passcode", b"api key"),
+     (b"passw", b"passp", b"passc", b"api key"), _PROSE),
     *(
         # A pressure is a number, and "ipw" another word.
         ((word,), (word,), rb"(?<!(?i:\w" + word + rb")):?\s" + _NO_NUMBER + _WITH_DIGITS)
         for word in (b"pw is", b"pw was", b"pwd is", b"pwd was")
     ),
-    (
-        (b"$2a$", b"$2b$", b"$2y$"),  # crypt(5)
-        (b"$2",),
-        rb"\d\d\$([./A-Za-z\d]{53}|\*{5,})",
-    ),
-    (
-        (b"$1$", b"$5$", b"$6$", b"$y$", b"$gy$", b"$7$", b"$apr1$"),
-        (b"$",),
-        rb"[\w=./]{1,30}\$(?:[\w./]{1,90}\$)?" + _HASH,
-    ),
+    ((b"$2a$", b"$2b$", b"$2y$"), (b"$2",), rb"\d\d\$([./A-Za-z\d]{53}|\*{5,})"),  # crypt(5)
+    ((b"$1$", b"$5$", b"$6$", b"$y$", b"$gy$", b"$7$", b"$apr1$"), (b"$",),
+     rb"[\w=./]{1,30}\$(?:[\w./]{1,90}\$)?" + _HASH),
     ((b"argon2", b"pbkdf2", b"scrypt", b"scram-sha-"), (b"$",), rb"[\w:,=.+/$-]{1,160}\$" + _HASH),
-    (
-        (b"token", b"secret", b" key"),
-        (b" is ", b" was ", b" for "),
-        rb"\s(?:is|was|for\s[^\s:]{1,60}):?\s\\{0,15}['\"]?(" + RANDOM + rb")",
-    ),
-    (
-        (b":5432:", b":*:*:"),
-        (b":",),
-        rb"(?:[\w*-]{1,63}:)?[\w.-]{1,63}:([^\s:'\"\\]{3,200})",
-    ),  # .pgpass
-    (
-        (b"login",),
-        (b" ",),
-        (
-            _GAP + rb"[^\s\"\\]{1,200}" + _GAP + rb"password" + _GAP + rb"(?!PASSWORD\b)"
-            rb"([^\s'\",;\\]{1,1000})"
-        ),
-    ),
-    (
-        (b"?sig=", b"&sig=", b"signature=", b"?key=", b"&key=", b"?code=", b"&code="),
-        (b"?", b"&", b", signature="),
-        rb"([^\s&#'\"<>\\]{6,2000})",
-    ),
-    (
-        (b" -u", b"--user", b"'-u", b"oracle:thin"),
-        (b"curl", b"wget", b"oracle"),
-        rb"[\s=:'\",]{1,5}[^\s/:'\"]{1,100}[:/]([^\s'\",@]{4,1000})",
-    ),
-    (
-        (b"sshpass", b"mysql", b"docker login", b"podman login", b"az login"),
-        (b"pass", b"mysql", b" login"),
-        _P,
-    ),
+    ((b"token", b"secret", b" key"), (b" is ", b" was ", b" for "),
+     rb"\s(?:is|was|for\s[^\s:]{1,60}):?\s\\{0,15}['\"]?(" + RANDOM + rb")"),
+    ((b":5432:", b":*:*:"), (b":",), rb"(?:[\w*-]{1,63}:)?[\w.-]{1,63}:([^\s:'\"\\]{3,200})"),
+    ((b"login",), (b" ",),
+     _GAP + rb"[^\s\"\\]{1,200}" + _GAP + rb"password" + _GAP + rb"(?!PASSWORD\b)"
+     rb"([^\s'\",;\\]{1,1000})"),
+    ((b"?sig=", b"&sig=", b"signature=", b"?key=", b"&key=", b"?code=", b"&code="),
+     (b"?", b"&", b", signature="), rb"([^\s&#'\"<>\\]{6,2000})"),
+    ((b" -u", b"--user", b"'-u", b"oracle:thin"), (b"curl", b"wget", b"oracle"),
+     rb"[\s=:'\",]{1,5}[^\s/:'\"]{1,100}[:/]([^\s'\",@]{4,1000})"),
+    ((b"sshpass", b"mysql", b"docker login", b"podman login", b"az login"),
+     (b"pass", b"mysql", b" login"), _P),
     ((b"mongosh", b"mongo -u", b"mongodump", b"mongorestore"), (b"mongo",), _P),
     ((b"7z ", b"mariadb"), (b"7z ", b"mariadb"), _P),
     ((b"redis-cli",), (b"redis",), _option(rb"-a")),
@@ -158,30 +124,14 @@ AFTER = (
     ((b"identified by",), (b"alter user", b"create user", b"grant all"), _QUOTED),  # SQL
     ((b"with password", b"encrypted password", b"set password"), (b" password",), _QUOTED),
     ((b"secretstr(", b"secretbytes("), (b"secret",), _QUOTED),
-    (
-        (b"session_id", b"session-id"),
-        (b"session",),
-        rb"\\{0,15}['\"]?\s{0,4}[=:]\s{0,4}\\{0,15}['\"]?(" + RANDOM + rb")",
-    ),
-    (
-        (b"private-lines:",),
-        (b"putty",),
-        rb" ?\d{1,3}" + _GAP + rb"((?:(?!Private-)[A-Za-z\d+/=*]{1,80}" + _GAP + rb"?){1,200})",
-    ),
-    (
-        (b"response=",),
-        (b"digest ",),  # RFC 7616
-        rb"\\{0,15}\"?([0-9a-f*]{32,128})",
-    ),
-    (
-        (b'"key', b"'key"),
-        (b"username",),  # as Kaggle's file has it
-        rb"\\{0,15}['\"]\s{0,4}:\s{0,4}\\{0,15}['\"]([0-9a-f*]{32})(?![0-9a-f*])",
-    ),
+    ((b"session_id", b"session-id"), (b"session",),
+     rb"\\{0,15}['\"]?\s{0,4}[=:]\s{0,4}\\{0,15}['\"]?(" + RANDOM + rb")"),
+    ((b"private-lines:",), (b"putty",),
+     rb" ?\d{1,3}" + _GAP + rb"((?:(?!Private-)[A-Za-z\d+/=*]{1,80}" + _GAP + rb"?){1,200})"),
+    ((b"response=",), (b"digest ",), rb"\\{0,15}\"?([0-9a-f*]{32,128})"),
+    ((b'"key', b"'key"), (b"username",),
+     rb"\\{0,15}['\"]\s{0,4}:\s{0,4}\\{0,15}['\"]([0-9a-f*]{32})(?![0-9a-f*])"),
     ((b"password>", b"secret>", b"token>", b"key>"), (b"</",), rb"([^\s<>]{4,2000})(?=</)"),
-    (
-        (b"hooks.slack.com/", b"webhook.office.com/", b"/api/webhooks/"),
-        (b"hooks",),
-        rb"([\w/@.*-]{16,400})",
-    ),
-)
+    ((b"hooks.slack.com/", b"webhook.office.com/", b"/api/webhooks/"), (b"hooks",),
+     rb"([\w/@.*-]{16,400})"),
+)  # fmt: skip

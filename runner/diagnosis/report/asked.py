@@ -1,6 +1,7 @@
 """The task that a run was asked for, as it is shown: bounded, however large it was."""
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ _MOST_OF_A_TEXT = 100
 _MOST_PARAMETERS = 50
 _MOST_ITEMS = 8
 _DEEPEST = 4
+_LONGEST_OPTIONS = 300
 
 
 class Asked(Protocol):
@@ -40,6 +42,30 @@ def task_info(task: Asked | TaskInfo) -> TaskInfo:
         seed=task.seed,
         function=task.function,
     )
+
+
+def whole_params(task: Asked | TaskInfo | None) -> dict[str, Any]:
+    """The parameters; none where any of them was cut short."""
+    params = task_info(task).params if task else "{}"
+    return {} if "…" in params else json.loads(params)
+
+
+def option_words(task: Asked | TaskInfo, without: str | None) -> list[str]:
+    """The words of a command line that ask for a task, but for parameters that are long.
+
+    :param without: a parameter that is left out.
+    """
+    asked = task_info(task)
+    words = [] if asked.entrypoint in (None, "default") else [shlex.quote(str(asked.entrypoint))]
+    if asked.function is not None:
+        words += ["--function", shlex.quote(asked.function)]
+    if asked.seed:
+        words += ["--seed", str(asked.seed)]
+    params = whole_params(asked) if len(asked.params) <= _LONGEST_OPTIONS else {}
+    for name, value in params.items():
+        if name != without:
+            words += ["--param", shlex.quote(f"{name}={as_option(value)}")]
+    return words
 
 
 def masked_params(params: Mapping[str, Any], secrets: Iterable[str] = ()) -> dict[str, Any]:

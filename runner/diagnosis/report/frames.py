@@ -41,6 +41,11 @@ def package_of(file: str) -> str | None:
     return None
 
 
+def raising_package(exception: ExceptionInfo) -> str | None:
+    """The installed package whose code has raised; ``None`` where it is in none."""
+    return package_of(exception.traceback[-1].file) if exception.traceback else None
+
+
 def made_frame(exception: ExceptionInfo, frame: Frame) -> Frame | None:
     """The line above that gave its value to the name that an exception is about.
 

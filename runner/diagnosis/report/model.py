@@ -11,10 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field, structs
 
 from runner.diagnosis.report.codes import Code
 from runner.events import Outcome, Phase
+
+# A cell's code is compiled so by the wire function that ``init`` writes.
+CELL = re.compile(r"(.+\.ipynb), cell \d+")
 
 SCHEMA: Literal["modelops-runner/diagnostic-report/1"] = "modelops-runner/diagnostic-report/1"
 
@@ -71,6 +74,21 @@ class Hint(Struct, frozen=True):
 def by_hand(title: str, command: str | None) -> Hint:
     """Return a hint whose command only shows something, or is for somebody to fill in or allow."""
     return Hint(title, command, by="person")
+
+
+def in_notebook(hint: Hint) -> Hint:
+    """A hint whose edit of a notebook's cell is one of the notebook's file, where code is JSON."""
+    cell = hint.edit and CELL.fullmatch(hint.edit.file)
+    if not hint.edit or not cell:
+        return hint
+    edit = None
+    if hint.edit.before is not None:
+        before, after = (
+            json.dumps(code, ensure_ascii=False)[1:-1]
+            for code in (hint.edit.before, hint.edit.after)
+        )
+        edit = Edit(file=cell[1], before=before, after=after)
+    return structs.replace(hint, edit=edit)
 
 
 class BundleInfo(Struct):

@@ -14,7 +14,6 @@ from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
 from runner.diagnosis.data.misread_files import misread_file
 from runner.diagnosis.report.model import ExceptionInfo, Report
-from runner.events import Phase
 
 
 def _database() -> bytes:
@@ -173,7 +172,7 @@ def test_a_file_that_is_what_it_says_is_not_accused(tmp_path: Path, cache: Path)
 )
 def test_what_a_child_says_is_looked_at(attributes: dict[str, str | int | None]) -> None:
     exception = ExceptionInfo(type="ValueError", message="m", attributes=attributes)
-    assert misread_file(Case(), Phase.EXECUTE, exception) is None
+    assert misread_file(Case(), exception) is None
 
 
 @pytest.mark.parametrize("call", ["rows[0]['name']", "[row['name'] for row in rows]"])
@@ -242,7 +241,7 @@ def test_a_database_in_another_folder_is_connected_to(tmp_path: Path, cache: Pat
 def test_what_excel_has_beside_an_open_workbook_is_left_out() -> None:
     attributes = {"misread": "~$a.xlsx", "misread_is": "text", "misread_as": ".xlsx"}
     exception = ExceptionInfo("ValueError", "no format", attributes={**attributes})
-    finding = misread_file(Case(), Phase.EXECUTE, exception)
+    finding = misread_file(Case(), exception)
     assert finding is not None and finding.hints[0].title.startswith("leave it out")
 
 
@@ -250,7 +249,7 @@ def test_yaml_with_a_tab_says_what_it_is_indented_with() -> None:
     said = "found character '\\t' that cannot start any token in \"c.yaml\", line 2, column 1"
     attributes = {"misread": "c.yaml", "misread_is": "unparsed", "misread_as": ".yaml"}
     exception = ExceptionInfo("ScannerError", said, "yaml", attributes={**attributes})
-    finding = misread_file(Case(), Phase.EXECUTE, exception)
+    finding = misread_file(Case(), exception)
     assert finding is not None
     assert (
         finding.hints[0].title

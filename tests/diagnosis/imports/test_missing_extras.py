@@ -9,7 +9,6 @@ from runner.diagnosis.imports.missing_extras import misspelt_extra
 from runner.diagnosis.imports.missing_modules import missing_module_finding
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
 from runner.environment.extras import extras_of
-from runner.events import Phase
 
 EXTRAS = {"pandas": {"excel": ["openpyxl"], "plot": ["matplotlib"], "all": ["openpyxl"]}}
 INSIDE = "/v/lib/python3.12/site-packages/pandas/io.py"
@@ -36,7 +35,7 @@ def _missing(name: str, file: str = "/b/wire.py") -> ExceptionInfo:
 
 @pytest.mark.parametrize("name, file", [("openpyxl", "/b/wire.py"), ("another", INSIDE)])
 def test_the_extra_that_was_meant_is_named(name: str, file: str) -> None:
-    finding = misspelt_extra(_case("pandas[plot,exel]>=2"), Phase.LOAD, _missing(name, file))
+    finding = misspelt_extra(_case("pandas[plot,exel]>=2"), _missing(name, file))
     assert finding is not None
     assert "the bundle asks for pandas[exel]" in finding.summary
     assert finding.hints[0].edit == Edit(
@@ -45,7 +44,7 @@ def test_the_extra_that_was_meant_is_named(name: str, file: str) -> None:
 
 
 def test_the_one_extra_that_brings_it_is_meant_by_any_name() -> None:
-    finding = misspelt_extra(_case("pandas[charts]"), Phase.LOAD, _missing("matplotlib"))
+    finding = misspelt_extra(_case("pandas[charts]"), _missing("matplotlib"))
     assert finding is not None and finding.hints[0].title == "did you mean pandas[plot]?"
 
 
@@ -60,19 +59,19 @@ def test_the_one_extra_that_brings_it_is_meant_by_any_name() -> None:
     ],
 )
 def test_another_cause_is_left_to_others(requirement: str, name: str) -> None:
-    assert misspelt_extra(_case(requirement), Phase.LOAD, _missing(name)) is None
+    assert misspelt_extra(_case(requirement), _missing(name)) is None
 
 
 def test_a_library_is_asked_for_the_smallest_extra_that_brings_what_it_imports() -> None:
     case = _case("pandas[plot]>=2", "six")
     case.extras = {"pandas": {"excel": ["openpyxl"], "all": ["openpyxl", "x"], "dev": ["openpyxl"]}}
-    finding = missing_module_finding(case, Phase.LOAD, _missing("openpyxl", INSIDE))
+    finding = missing_module_finding(case, _missing("openpyxl", INSIDE))
     assert finding is not None
     assert finding.hints[0].title == "ask for pandas[excel], which brings it"
     edit = finding.hints[0].edit
     assert edit is not None and edit.after == "pandas[excel,plot]>=2"
     assert finding.hints[1].title == "or add openpyxl to the dependencies"
-    finding = missing_module_finding(case, Phase.LOAD, _missing("openpyxl"))
+    finding = missing_module_finding(case, _missing("openpyxl"))
     assert finding is not None and finding.hints[0].title == "add openpyxl to the dependencies"
 
 

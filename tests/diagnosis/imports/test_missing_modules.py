@@ -14,7 +14,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.missing_modules import missing_module_finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit, EnvironmentInfo, ExceptionInfo, Frame
-from runner.events import Phase
 
 pytestmark = pytest.mark.anyio
 
@@ -214,6 +213,6 @@ def test_a_module_that_is_not_compiled_is_no_package_of_the_index(
         attributes={"name": name},
         traceback=[Frame("/b/wire.py", 1, "<module>", f"import {name}")],
     )
-    found = missing_module_finding(case, Phase.LOAD, missing)
+    found = missing_module_finding(case, missing)
     assert found is not None and f"which is {file} in the bundle" in found.summary
     assert how in found.hints[0].title and found.hints[0].edit is None

@@ -14,7 +14,6 @@ from runner.diagnosis.knowledge.argument_changes import gone_arguments
 from runner.diagnosis.knowledge.package_changes import PackageChange
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
-from runner.events import Phase
 from runner.toml import tomllib
 
 NUMPY_2 = """
@@ -334,6 +333,6 @@ def test_distutils_of_setuptools_lacks_what_pythons_own_has() -> None:
         attributes={"name": "distutils.msvccompiler"},
         traceback=[Frame(raised, 28, "<module>", "from distutils.msvccompiler import a")],
     )
-    found = package_change(case, Phase.LOAD, missing)
+    found = package_change(case, missing)
     assert found is not None and found.summary.startswith("numpy 1.22.1 needs setuptools<74")
     assert found.hints[0].edit == Edit("requirements.txt", "setuptools<74")
