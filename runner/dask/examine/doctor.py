@@ -32,6 +32,7 @@ from runner.execution.prepare import requirement_of
 from runner.interpreter.model import Interpreter
 from runner.python_requirement import PythonRequirement
 
+_CONNECTIONS = 5
 _CONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 0.5
 
@@ -111,13 +112,16 @@ def _connected(
             timeout=min(_CONNECT_SECONDS, seconds),
         )
 
+    def connect_again() -> Client:
+        for _ in range(_CONNECTIONS - 1):
+            # The greeting came together with what the scheduler told all clients: that another one
+            # cancelled its tasks (``Client._ensure_connected``, distributed 2026.8).
+            with suppress(AssertionError):
+                return connect()
+        return connect()
+
     try:
-        try:
-            client = in_thread(connect, seconds)
-        # The greeting came together with what the scheduler told all clients: that another one
-        # cancelled its tasks (``Client._ensure_connected``, distributed 2026.8).
-        except AssertionError:
-            client = in_thread(connect, seconds)
+        client = in_thread(connect_again, seconds)
     except FutureTimeoutError:
         text = f"the scheduler has taken in a client, and does not answer it in {seconds:g} s"
         yield Observation("canary", Verdict.PROBLEM, text, [hint])
