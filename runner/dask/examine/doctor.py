@@ -1,6 +1,7 @@
 """Examines a cluster by hand: ``modelops-runner doctor --scheduler ADDRESS``."""
 
 import asyncio
+import gc
 import logging
 import time
 import warnings
@@ -118,6 +119,9 @@ def _connected(
             # cancelled its tasks (``Client._ensure_connected``, distributed 2026.8).
             with suppress(AssertionError):
                 return connect()
+            # What is left of it takes LoopRunner's lock where it is collected: not in the thread of
+            # the next one, which LoopRunner waits for with that lock (10 s, then "assert loop").
+            gc.collect()
         return connect()
 
     try:
