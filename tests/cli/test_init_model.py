@@ -65,6 +65,7 @@ def test_where_none_is_at_the_top_those_below_are_named(
         "examples/helpers.py": "N = 2\n",
         "dashboard.py": "import streamlit as st\nst.title('epi')\n",
         "a/plots.py": "print('a plot')\n",
+        "doctests.py": "import unittest\nunittest.main()\n",
         "run.py": "from server import server\nserver.launch()\n",
         "server.py": "def draw(agent):\n    return 1\nserver = ModularServer(Epi, [draw])\n",
         "app/page.py": "import streamlit as st\nst.title('epi')\n",

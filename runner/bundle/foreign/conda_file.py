@@ -31,6 +31,11 @@ _SYSTEM = re.compile(
     r"|readline|sqlite|tk|ncurses|bzip2|ca-certificates|ld_impl_.*|gcc.*|gxx.*|gfortran.*|compilers"
     r"|c-compiler|cxx-compiler|fortran-compiler|cuda.*|cudnn|hdf5|tzdata|make|cmake|git|nodejs|icu"
 )
+# Programs, of which the index has nothing, or a stranger's package.
+_PROGRAM = re.compile(
+    r"imagemagick|ffmpeg|x264|x265|ghostscript|pandoc|texlive-core|tectonic|openmpi|mpich|gsl|proj"
+    r"|geos|udunits2?|eccodes|wgrib2|ncview|r-irkernel|julia|octave|gnuplot|povray|openbabel|glpk"
+)
 _DEPENDENCY = re.compile(r"(?:[\w.-]+::)?([\w.-]+)\s*(.*)")
 
 
@@ -111,6 +116,8 @@ def _conda(text: str, found: list[str], notes: list[str]) -> str | None:
         notes.append(f"{name} is a package of R's, which the package index has not")
     elif _SYSTEM.fullmatch(name):
         pass
+    elif _PROGRAM.fullmatch(name):
+        notes.append(f"{name} is no Python package: where the model runs it, install it on workers")
     elif specifier is None:
         notes.append(f"{text}: {parts[2]} has no equal on the package index")
         found.append(_NAMES.get(name, name))

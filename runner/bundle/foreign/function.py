@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from bundle_protocol.messages import wire_argument
 from runner.bundle.foreign.imports import model_files
-from runner.bundle.foreign.script import page_of
+from runner.bundle.foreign.script import no_model
 from runner.bundle.source import read_source
 
 _LIKELY = ("simulate", "run", "main", "model", "simulation", "solve", "run_model", "run_simulation")
@@ -44,7 +44,7 @@ def find_functions(folder: Path) -> list[ModelFunction]:
     found = [
         function
         for name in model_files(folder)
-        if (source := read_source(folder / name)) is not None and page_of(source) is None
+        if (source := read_source(folder / name)) is not None and no_model(source) is None
         for function in functions_in(folder, name)
         if not function.name.startswith(_HELPERS)
     ]

@@ -26,6 +26,7 @@ _BY_PARAMETERS = {"fire", "typer", "tyro"}
 # What these make is shown by a server to a browser, and gives no result by itself.
 _PAGES = {"dash", "gradio", "nicegui", "shiny", "solara", "streamlit"}
 _OF_MESA = re.compile(r"(?m)^\s*\w*server\.launch\(|^\w+ = ModularServer\(")  # before 3
+_TESTS = re.compile(r"\b(?:unittest|pytest|nose)\.main\(")
 _LIKELY = re.compile(r"(?i)main|run|simul|model")
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
@@ -73,7 +74,7 @@ def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
     for name, source in sources.items():
         modules |= imports_of(source.tree) - {name.removesuffix(".py")}
     files = {f"{module}.py" for module in modules}
-    may_run = [name for name in _likely_first(sources) if page_of(sources[name]) is None]
+    may_run = [name for name in _likely_first(sources) if no_model(sources[name]) is None]
     mains = [name for name in may_run if _has_main(sources[name])]
     others = [
         name
@@ -93,8 +94,8 @@ def script_in(folder: Path, file: str) -> Script | None:
     :raises ValueError: it gives no result by itself.
     """
     source = read_source(folder / file)
-    if source is not None and (page := page_of(source)) is not None:
-        raise ValueError(f"{file} makes a page for a browser, by {page}")
+    if source is not None and (does := no_model(source)) is not None:
+        raise ValueError(f"{file} {does}")
     if source is None or not (_has_main(source) or _does_something(source)):
         return None
     return _script(folder, file, source)
@@ -106,7 +107,7 @@ def scripts_below(folder: Path) -> list[str]:
     for name in files_below(folder)[:_MOST_READ]:
         source = read_source(folder / name)
         is_packages = (folder / name).with_name("__init__.py").exists()
-        if source is None or page_of(source) is not None:
+        if source is None or no_model(source) is not None:
             continue
         if _has_main(source) or (not is_packages and _does_something(source)):
             found.append(name)
@@ -118,11 +119,13 @@ def _likely_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: _LIKELY.search(PurePosixPath(name).stem) is None)
 
 
-def page_of(source: Source) -> str | None:
-    """The library with which a file makes a page for a browser."""
-    if _OF_MESA.search(source.text):
-        return "mesa"
-    return min(imports_of(source.tree) & _PAGES, default=None)
+def no_model(source: Source) -> str | None:
+    """Say what a file does that gives no result, as words for its name to come before."""
+    if _TESTS.search(source.text):
+        return "runs tests"
+    pages = imports_of(source.tree) & _PAGES
+    page = "mesa" if _OF_MESA.search(source.text) else min(pages, default=None)
+    return None if page is None else f"makes a page for a browser, by {page}"
 
 
 def console_scripts(folder: Path, scripts: Mapping[str, object]) -> list[Script]:

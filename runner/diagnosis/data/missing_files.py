@@ -43,6 +43,9 @@ _WRITING_MODE = re.compile(
 # open(f"out/{day}.csv", "w"), of which the first argument may be evaluated twice.
 _OPENED_TO_WRITE = re.compile(r"\bopen\(\s*([^(),]+),\s*(?:mode\s*=\s*)?[\"'][wax]")
 
+# Where people, Colab and Kaggle have their files, which no code makes.
+_OF_SOMEBODY = [("/", name) for name in ("home", "Users", "content", "kaggle")]
+
 # From where a package is installed up to its environment's folder: lib/python3.12/site-packages.
 _INSTALLED_DEPTH = 3
 
@@ -67,8 +70,7 @@ def missing_file(case: Case, exception: ExceptionInfo) -> Finding | None:
     installed = _below_installed(case, path)
     if installed is not None:
         return _not_installed(case, exception, installed)
-    if "\\" in str(path):
-        path = PurePath(PureWindowsPath(path).as_posix())
+    if "\\" in str(path) or PureWindowsPath(str(path)).drive:
         return _of_windows(case, exception, path)
     return (
         not_compiled(case, exception, path)
@@ -78,22 +80,25 @@ def missing_file(case: Case, exception: ExceptionInfo) -> Finding | None:
 
 
 def _of_windows(case: Case, exception: ExceptionInfo, path: PurePath) -> Finding | None:
-    """A path with backslashes, which are no more than characters here.
-
-    :param path: with slashes in their place.
-    """
+    """A path with a drive, or with backslashes, which are no more than characters here."""
+    slashes, why = "", "A drive is of that machine alone."
+    if "\\" in str(path):
+        slashes = ", with backslashes"
+        why = (
+            "Here, folders have slashes between them; pathlib.Path joins them on each system as it"
+        )
+        why += " is there."
+    path = PurePath(PureWindowsPath(str(path)).as_posix())
     frame = case.telling_frame(exception)
     if frame is None or not case.is_own(frame.file):
         return None
     there = _with_tail(case, path) or path.name
-    written = r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1"
+    written = r"r?([\"'])" + re.escape(str(path)).replace("/", r"[\\/]{1,2}") + r"\1"
     edit = case.edit_of(frame, written, lambda found: f"{found[1]}{there}{found[1]}")
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
     return case.raised(
-        f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}, with"
-        " backslashes",
-        "Here, folders have slashes between them; pathlib.Path joins them on each"
-        " system as it is there.",
+        f"{case.place_of(frame)} asks for a path of Windows: {printable(str(path))}{slashes}",
+        why,
         Hint(f"write {there!r}, {has}", edit=edit),
     )
 
@@ -228,6 +233,13 @@ def _not_in_bundle(case: Case, exception: ExceptionInfo, path: PurePath) -> Find
     opened = _OPENED_TO_WRITE.search(frame.text or "")
     if not named and opened and not (path.is_absolute() or has_folder(case, path.parent)):
         return _no_folder(case, frame, path, f"dirname({opened[1]})")
+    if not named and path.parts[:2] in _OF_SOMEBODY and not opened:
+        return _of_working_folder(
+            case,
+            f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does not"
+            " have",
+            Hint("put it into the bundle, and name it by its path there where that path is made"),
+        )
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = case.place_of(frame), printable(str(path))

@@ -169,6 +169,8 @@ def test_a_relative_path_that_leads_elsewhere_is_corrected(
         ("import os; os.chdir('/no/run')", "asks for /no/run, which this worker", "working folder"),
         ("open('data/' + 'nowhere.csv')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
         ("open('/nowhere/a.csv', 'w')", "writes /nowhere/a.csv, and this", "as 'a.csv'"),
+        ("import os; os.listdir('/home/' + 'me')", "asks for /home/me, which this worker",
+         "name it by its path there"),
         ("import logging; logging.basicConfig(level=1, filename='/nowhere/run.log')",
          "writes /nowhere/run.log, and this worker has no folder /nowhere", "as 'run.log'"),
     ],
@@ -199,7 +201,13 @@ def test_a_file_that_is_excluded_is_not_only_to_be_put_there(tmp_path: Path, cac
 
 
 @pytest.mark.parametrize(
-    "path", ["'data\\\\ages.csv'", 'r"data\\ages.csv"', "r'C:\\Users\\me\\sir\\data\\ages.csv'"]
+    "path",
+    [
+        "'data\\\\ages.csv'",
+        'r"data\\ages.csv"',
+        "r'C:\\Users\\me\\sir\\data\\ages.csv'",
+        "'D:/sir/data/ages.csv'",
+    ],
 )
 def test_a_path_of_windows_is_written_as_the_bundle_has_it(
     path: str, tmp_path: Path, cache: Path
