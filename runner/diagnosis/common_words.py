@@ -16,7 +16,7 @@ from runner.diagnosis.mended_lines import (
     text_number,
 )
 from runner.diagnosis.report.frames import made_frame
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 
 # Whose classes of exceptions these are, where they are not Python's own.
@@ -248,6 +248,8 @@ _SAYS_WHY = re.compile(r"(?i)\b(?:error|can'?t|cannot|could not|failed|not found
 _LOOP_RUNS = re.compile(
     r"asyncio\.run\(\) cannot be called from a running|^This event loop is already running"
 )
+# As argparse and absl give what a command line has.
+_OPTION = re.compile(r"\b(?:args|opts|options|FLAGS)\.(\w+)(?![\w(])")
 _UNPACKS = re.compile(r"(?:too many|not enough) values to unpack")
 _CHANGED = re.compile(r"(?:changed size|mutated) during iteration")
 _OUT_OF_BOUNDS = re.compile(r"^index (\d{1,18}) is out of bounds for axis \d{1,9} with size (\d+)")
@@ -269,6 +271,11 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return None  # The words are the bundle's own.
     if (number := exception.attributes.get("text_of")) is not None:
         return text_number(case, frame, str(number), str(exception.attributes["text"]), message)
+    options = {*_OPTION.findall(frame.text or "")} if "NoneType" in message else set()
+    if len(options) == 1:
+        (option,) = options
+        command = case.exec_command(f"--param {option}=...")
+        return by_hand(f"where {option} is None, give the option: it has no default", command)
     name, told = exception.attributes.get("returns_nothing"), exception.attributes.get("last_value")
     if name is not None and told:
         return let_it_return(case, frame, exception, str(name))

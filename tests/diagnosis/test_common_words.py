@@ -19,6 +19,8 @@ def nothing(): 0
 class M:
     def run(days): return days
 total = 0
+from argparse import Namespace
+args = Namespace(n_rep=None)
 def step(beta, gamma): return beta * gamma
 """
 # A line of the function, and words of the first hint.
@@ -37,9 +39,10 @@ SAID = {
     "1 / 0": "see wire.py",
     "raise TypeError(\"'NoneType' object\")": "see wire.py",
     "float('high')": "see wire.py",
-    "step(1)": "call it as wire.py:7 defines it: step(beta, gamma)",
-    "step(1, 2, 3)": "call it as wire.py:7 defines it: step(beta, gamma)",
+    "step(1)": "call it as wire.py:9 defines it: step(beta, gamma)",
+    "step(1, 2, 3)": "call it as wire.py:9 defines it: step(beta, gamma)",
     "datetime(1)": "see wire.py",
+    "range(args.n_rep)": "where n_rep is None, give the option: it has no default",
 }
 
 
