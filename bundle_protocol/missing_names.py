@@ -10,7 +10,7 @@ import difflib
 import linecache
 import re
 import sys
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, ModuleType
 
 from bundle_protocol.failing_line import FailingLine, line_made
 from bundle_protocol.near_names import digits, nearest
@@ -47,6 +47,8 @@ def other_names(at: FailingLine) -> dict[str, object]:
         return _near_zone(message)
     if type(error) is NameError and (found := _NAME.match(message)):
         near = _near(found[1], [*frame.f_locals, *frame.f_globals, *dir(builtins)])
+        if "near" not in near and (of_module := _in_module(found[1], frame)) is not None:
+            near["near"] = of_module
         top = _top_line(frame)
         return {**near, **({"top_line": top} if top else {})}
     if isinstance(error, AttributeError) and (found := _ATTRIBUTE.search(message)):
@@ -70,6 +72,16 @@ def other_names(at: FailingLine) -> dict[str, object]:
             known = {"arguments": "\n".join(_arguments(code)), "function_file": code.co_filename}
             return {**known, "function_line": code.co_firstlineno}
     return {}
+
+
+def _in_module(name: str, frame: FrameType) -> str | None:
+    """``np.linspace`` for ``linspace``, where one of the modules that are imported there has it."""
+    found = [
+        alias
+        for alias, module in frame.f_globals.items()
+        if type(module) is ModuleType and not alias.startswith("_") and name in vars(module)
+    ]
+    return f"{found[0]}.{name}" if len(found) == 1 else None
 
 
 def _arguments(code: CodeType) -> list[str]:

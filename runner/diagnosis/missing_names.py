@@ -91,11 +91,16 @@ def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
     frame = case.telling_frame(exception)
     if frame is None or not isinstance(name, str) or not isinstance(near, str):
         return []
-    written = re.search(rf"\b{re.escape(name)}\b", frame.text or "")
+    # What is not called is a variable, and no function of a module.
+    end = r"\(" if near.endswith(f".{name}") else r"\b"
+    written = re.search(rf"\b{re.escape(name)}{end}", frame.text or "")
     return [_correct(case, frame, name, near)] if written and case.is_own(frame.file) else []
 
 
 def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
+    if near.endswith(f".{name}"):
+        edit = case.edit_of(frame, rf"(?<![\w.'\"]){re.escape(name)}(?=\()", near)
+        return Hint(f"did you mean {printable(near)}?", edit=edit)
     if not _is_respelt(name, near):
         return Hint(f"there is {printable(near)}, which may do something else: see what it is")
     word = re.escape(name)

@@ -15,6 +15,7 @@ CALLS = {
     "statistics.median_hihg([1])": "module 'statistics' has no attribute 'median_hihg'",
     "step(bta=1)": "step() got an unexpected keyword argument 'bta'; it takes beta, gamma",
     "stp(1)": "name 'stp' is not defined",
+    "x = [median([1]), 1]": "name 'median' is not defined",
 }
 
 
@@ -35,6 +36,12 @@ def test_a_misspelt_name_is_corrected(call: str, tmp_path: Path, cache: Path) ->
         assert report.summary.endswith(f"Error in wire.py:5 (wire): {CALLS[call]}")
         follow(report, tmp_path / "b")
         runner.execute(tmp_path / "b")
+
+
+def test_a_name_that_is_not_called_is_no_function_of_a_module(tmp_path: Path, cache: Path) -> None:
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, tmp_path / "b", "median + 1", {})
+    assert report.hints[0].title == "see wire.py:5 (wire)"
 
 
 def test_a_parameter_that_a_function_does_not_take_is_the_callers(
