@@ -175,11 +175,19 @@ class PyprojectText(Struct, frozen=True):
             if assigned:
                 after = f"{assigned[1]}{line.partition('= ')[2]}{assigned[3] or ''}"
                 yield Edit(file=PYPROJECT, before=there, after=after)
-        header = f"[{table}]"
-        for there in self.text.split("\n"):
-            if there.strip().partition("#")[0].rstrip() == header:
-                yield Edit(file=PYPROJECT, before=there.strip(), after=f"{there.strip()}\n{line}")
-        yield Edit(file=PYPROJECT, after=f"{header}\n{line}")
+        yield from self._below(table, line)
+        yield Edit(file=PYPROJECT, after=f"[{table}]\n{line}")
+        # A table that dotted keys of one above have begun cannot be declared.
+        above, _, rest = table.rpartition(".")
+        while above:
+            yield from self._below(above, f"{rest}.{line}")
+            above, _, last = above.rpartition(".")
+            rest = f"{last}.{rest}"
+
+    def _below(self, table: str, line: str) -> Iterator[Edit]:
+        for there in map(str.strip, self.text.split("\n")):
+            if there.partition("#")[0].rstrip() == f"[{table}]":
+                yield Edit(file=PYPROJECT, before=there, after=f"{there}\n{line}")
 
     def _lines(self, table: str, key: str) -> list[str]:
         """The lines that may begin to give a key."""
