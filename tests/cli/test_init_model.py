@@ -239,6 +239,7 @@ def test_a_function_may_be_named_and_a_stub_is_replaced(
     ("named", "said"),
     [
         ("nope.py", "nope.py is not in "),
+        ("modle.py", "m; did you mean model.py?"),
         ("../outside.py", "../outside.py is not in "),
         (
             "model.py",

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from bundle_protocol.near_names import nearest
+from runner.bundle.content import all_entries
 from runner.bundle.files import has_file
 from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
 from runner.bundle.foreign.notebook import modules_of, notebooks_below, notebooks_in, other_language
@@ -74,7 +76,10 @@ def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Ru
     named, _, function = spec.partition(":")
     file = _file_in(folder, named)
     if file is None:
-        raise ValueError(f"{named} is not in {folder}")
+        there = [one for one in all_entries(folder) if one.endswith((".py", ".ipynb"))]
+        near = nearest(named, there)
+        question = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{named} is not in {folder}{question}")
     if file.endswith(".ipynb"):
         if (language := other_language(folder, file)) is not None:
             raise ValueError(f"{file} is a notebook in {language[:40]}, not in Python")
