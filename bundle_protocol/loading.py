@@ -268,7 +268,8 @@ def _defined_within(module: ModuleType, name: str) -> str:
         with open(module.__file__ or "", encoding="utf-8") as file:
             text = file.read()
         top = ast.parse(text).body
-    except (OSError, ValueError, SyntaxError, RecursionError):
+    # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
+    except (OSError, ValueError, SyntaxError, RecursionError, SystemError):
         return ""
     for outer in top:
         for node in ast.walk(outer):

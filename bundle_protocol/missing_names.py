@@ -147,7 +147,8 @@ def _top_line(frame: FrameType) -> str | None:
     lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
     try:
         body = ast.parse("".join(lines)).body if len(lines) <= _MAX_LINES else []
-    except (SyntaxError, ValueError, RecursionError):
+    # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
+    except (SyntaxError, ValueError, RecursionError, SystemError):
         return None
     for node in body:
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

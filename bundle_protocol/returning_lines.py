@@ -29,7 +29,8 @@ def add_returning_line(error: RequestError, function: object) -> None:
         try:
             source, first = inspect.getsourcelines(code)
             (defined,) = ast.parse(textwrap.dedent("".join(source))).body
-        except (OSError, SyntaxError, ValueError, RecursionError):
+        # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
+        except (OSError, SyntaxError, ValueError, RecursionError, SystemError):
             return
         line = _returning_line(defined, caught="exception" in (error.data or {}))
         if line is not None and error.data is not None:

@@ -73,7 +73,8 @@ def _of_code(code: CodeType, variables: dict[str, object]) -> dict[str, str | in
         return {}
     try:
         tree = ast.parse("".join(lines))
-    except (SyntaxError, ValueError, RecursionError):
+    # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
+    except (SyntaxError, ValueError, RecursionError, SystemError):
         return {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:

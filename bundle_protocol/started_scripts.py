@@ -139,7 +139,8 @@ def _draws(text: str, draws: str) -> list[tuple[int, str]]:
     if draws is _PYTHON_DRAWS and found:
         try:
             calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-        except (SyntaxError, ValueError, RecursionError):
+        # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
+        except (SyntaxError, ValueError, RecursionError, SystemError):
             return []
         starts = {(node.lineno, node.col_offset) for node in calls}
         found = [(number, match) for number, match in found if (number, match.start()) in starts]

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.stored_files import open_stored
+from runner.syntax_tree import parse
 
 _MOST_BYTES = 1 << 20
 
@@ -31,7 +32,7 @@ def parsed(text: str) -> Source | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Source(text, ast.parse(text))
+            return Source(text, parse(text))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 

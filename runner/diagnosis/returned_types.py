@@ -8,6 +8,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import printable
+from runner.syntax_tree import parse
 
 _OUTPUT = re.compile(r"output '(.{1,202}?)' is an? ([\w.]{1,200}), not bytes")
 _WHOLE = re.compile(r"the wire function returned an? ([\w.]{1,200})( of .{1,500})?, not a dict")
@@ -169,7 +170,7 @@ def _made_bytes(
     """
     text = (returned and returned.text) or ""
     try:
-        (statement,) = ast.parse(f"def wire():\n {text}").body[0].body  # type: ignore[attr-defined]
+        (statement,) = parse(f"def wire():\n {text}").body[0].body  # type: ignore[attr-defined]
     except (SyntaxError, ValueError):
         return None
     value = statement.value if isinstance(statement, ast.Return) else None

@@ -1,6 +1,5 @@
 """Recognises why Python does not take a file: its syntax is newer, older, or a merge's."""
 
-import ast
 import re
 
 from msgspec import UNSET
@@ -11,6 +10,7 @@ from runner.diagnosis.remedies import as_utf_8, requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line
+from runner.syntax_tree import parse
 
 # What git(1) and others put before, between and after the two sides of a conflict.
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
@@ -166,7 +166,7 @@ def _is_a_line(text: str) -> bool:
     """Tell whether a line is one of Python, by itself or with what stands around such a one."""
     for whole in (text, f"{text} pass", f"try: pass\n{text} pass", f"if 0: pass\n{text} pass"):
         try:
-            ast.parse(whole)
+            parse(whole)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         return True

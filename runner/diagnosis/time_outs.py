@@ -37,8 +37,8 @@ _WAITS = (
           "if a worker may have died, use concurrent.futures.ProcessPoolExecutor: it raises then,"
           " where a Pool waits for ever"),
     _Wait("multiprocessing/process.py", ("join",), "a process that it has started",
-          "take what the process puts into queues before join(): it does not end while they are"
-          " full"),
+          "see what that process waits for: a lock that is held here, or that its queues are"
+          " emptied, which comes before join()"),
     _Wait("multiprocessing/queues.py", ("get",), "an item from another process",
           "give get() a timeout, and see whether the process that puts is alive"),
     _Wait("multiprocessing/connection.py", ("recv", "recv_bytes", "poll", "wait"),

@@ -9,6 +9,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.remedies import init_hint
 from runner.diagnosis.report.model import Edit, Frame, Hint, by_hand
+from runner.syntax_tree import parse
 
 _MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
 _PYPROJECT = "pyproject.toml"
@@ -107,7 +108,7 @@ def invalid_hint(case: Case, message: str, defined: Frame) -> Hint | None:
     body = "" if line.endswith(":") else line[line.find("):") + 2 :]
     head = line.removesuffix(body)
     try:
-        (function,) = ast.parse(f"{head} pass").body
+        (function,) = parse(f"{head} pass").body
     except (SyntaxError, ValueError):
         return None
     if isinstance(function, ast.AsyncFunctionDef):

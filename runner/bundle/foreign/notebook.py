@@ -1,6 +1,5 @@
 """Reads which packages a notebook's cells import."""
 
-import ast
 import json
 import re
 from pathlib import Path
@@ -18,6 +17,7 @@ from runner.bundle.foreign.imports import (
 )
 from runner.bundle.foreign.model import Foreign
 from runner.diagnosis.case import Failure
+from runner.syntax_tree import parse
 
 _MOST_BELOW = 50
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
@@ -118,7 +118,7 @@ def _imports(source: str) -> set[str]:
     # IPython's own lines are not Python.
     lines = (line for line in source.splitlines() if not re.match(r"\s*[%!?]|[\w.]+\?+\s*$", line))
     try:
-        return ran | imports_of(ast.parse("\n".join(lines)))
+        return ran | imports_of(parse("\n".join(lines)))
     except (SyntaxError, ValueError, RecursionError):
         return ran
 

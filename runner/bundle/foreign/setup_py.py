@@ -9,6 +9,7 @@ import msgspec
 
 from runner.bundle.foreign.imports import imports_of, required_by
 from runner.bundle.foreign.model import Foreign, text_or_none
+from runner.syntax_tree import parse
 
 _OF_SETUPTOOLS = {"distutils", "pkg_resources", "setuptools"}
 _LISTS = ("packages", "py_modules")
@@ -35,7 +36,7 @@ def setup_py(text: str, cfg: str = "", own: Collection[str] = ()) -> Foreign | N
     :param own: the modules that are beside it.
     """
     try:
-        tree = ast.parse(text)
+        tree = parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))

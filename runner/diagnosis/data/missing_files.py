@@ -1,7 +1,6 @@
 """Recognises why a file is not found: the bundle's wheel lacks it, the code looks elsewhere than
 where the bundle has it, or the bundle has none."""
 
-import ast
 import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
@@ -13,6 +12,7 @@ from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
+from runner.syntax_tree import parse
 
 # Not every library gives the name as an attribute, as open() does.
 _QUOTED = re.compile(r"'([^'\n]{1,4096})'")
@@ -314,7 +314,7 @@ def _made_before(case: Case, frame: Frame, made: str) -> Edit | None:
     """The edit that makes a folder before a line, where a statement begins in that."""
     line = frame.text or ""
     try:
-        ast.parse(f"{line}\n    pass" if line.endswith(":") else line)
+        parse(f"{line}\n    pass" if line.endswith(":") else line)
     except (SyntaxError, ValueError):
         return None
     return case.line_edit(frame, f"{made}\n{line}")

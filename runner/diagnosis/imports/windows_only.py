@@ -6,6 +6,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.syntax_tree import parse
 
 # The last ones are of pywin32, which has no wheel for another system.
 _MODULES = {"_winapi", "_winreg", "msilib", "msvcrt", "nt", "winreg", "winsound",
@@ -48,7 +49,7 @@ def _asked_first(case: Case, frame: Frame) -> Edit | None:
     """The edit that runs a line on Windows alone, where it is a statement by itself."""
     line = frame.text or ""
     try:
-        (statement,) = ast.parse(line).body
+        (statement,) = parse(line).body
     except (SyntaxError, ValueError):
         return None
     if not case.is_own(frame.file) or not isinstance(statement, _ALONE):
