@@ -76,7 +76,7 @@ def other_keys(at: FailingLine) -> dict[str, object]:
             "mapping": name or f"the {type(value).__name__}",
             **(at.made(name) if name else {}),
             **_shown(missing[0], keys),
-            "of_task": int(value is _argument(at.outermost, 1)),
+            "of_task": int(value is _parameters(at.outermost)),
             **({"labels": kind} if kind else {}),
             **({"in_index": 1} if kind == "column" and _names_index(value, missing[0]) else {}),
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
@@ -137,9 +137,17 @@ def _subscripted(at: FailingLine) -> Iterator[tuple[str, object]]:
 
 
 def _argument(frame: FrameType, at: int) -> object:
-    """An argument of a function; the second of the outermost one is the task's parameters."""
     code = frame.f_code
     return frame.f_locals.get(code.co_varnames[at]) if code.co_argcount > at else None
+
+
+def _parameters(outermost: FrameType) -> object:
+    """The task's parameters, where the outermost frame is of a wire function.
+
+    Of what another one has caught, or a thread or a process of simpy's has raised, it is not.
+    """
+    is_wire = outermost.f_code.co_argcount > 2 and isinstance(_argument(outermost, 0), str)
+    return _argument(outermost, 1) if is_wire else None
 
 
 def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | None:

@@ -138,10 +138,13 @@ _ADVICE = tuple(
          " import {1}"),
         (r"was removed in version [\d.]+; use `([^`]+)` instead([^\n]{0,200})", "write {0} in its"
          " place{1}"),
+        (r"^None is not a generator", "let what it calls wait for something, with a yield:"
+         " yield env.timeout(...); a function without one is no process"),
         (r"^Invalid yield value|\nInvalid yield value \"?-?\d", "yield an event, such as"
          " env.timeout(...), and no number"),
-        (r"^(?:The node|Node|Source|Target) -?\d+ (?:is )?not in ", "read_edgelist() and its like"
-         " read names as texts: say nodetype=int there"),
+        (r"^(?:The node|Node|Source|Target) -?\d+ (?:is )?not in ", "see which nodes there are:"
+         " list(G)[:9]; read_edgelist() and its like read them as texts, where no nodetype=int is"
+         " said"),
         (r"Cannot determine Numba type of <class 'dict'>", "numba takes no dict: hand over its"
          " numbers, one by one"),
         (r"No implementation of function Function\(<(?:built-in )?function (\w+)"

@@ -61,7 +61,7 @@ def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
             or (_of_the_posterior(case, frame, key) if "posterior" in there else [])
             or _read_otherwise(case, made, key, there)
             or hints
-            or _grouped_by(exception, kind)
+            or _grouped_by(case, exception, kind)
             or [
                 Hint(
                     f"see where {what} is made: {case.place_of(made)}"
@@ -157,9 +157,11 @@ def _of_the_posterior(case: Case, frame: Frame, key: str) -> list[Hint]:
     return [Hint("look for it in the group that has the parameters: .posterior", edit=edit)]
 
 
-def _grouped_by(exception: ExceptionInfo, kind: object) -> list[Hint]:
-    inside = any("/pandas/core/groupby/" in frame.file for frame in exception.traceback)
-    if kind != "column" or not inside:
+def _grouped_by(case: Case, exception: ExceptionInfo, kind: object) -> list[Hint]:
+    """The hint where pandas calls a function of the bundle for each group."""
+    frames = iter(exception.traceback)
+    calls = any("/pandas/core/groupby/" in frame.file for frame in frames)
+    if kind != "column" or not calls or not any(case.is_own(frame.file) for frame in frames):
         return []
     title = "if it is grouped by that column: pandas 3 leaves it out of each group; .name has it"
     return [Hint(title)]

@@ -15,6 +15,23 @@ _MOST_SHOWN = 300
 _ASKED = re.compile(r"(?<![\w.])(?:name|attr|attribute|attr_name|key|item)\b")
 # Two words that are nearer than this are one, misspelt: "seed" and "sed", not "matrix" and "array".
 _ONE_WORD = 0.5
+# What pandas has and polars calls otherwise. What is spelt alike there may do something else: its
+# fill_nan() leaves what is missing, and its iter_rows() counts no rows.
+_IN_POLARS = {
+    "iterrows": "enumerate(df.iter_rows(named=True))",
+    "itertuples": "iter_rows(named=True), which gives dicts",
+    "fillna": "fill_null(); and fill_nan() for what a computation made NaN",
+    "dropna": "drop_nulls(); and drop_nans() for what a computation made NaN",
+    **dict.fromkeys(("isna", "isnull"), "is_null(); and is_nan() for what a computation made NaN"),
+    **dict.fromkeys(
+        ("notna", "notnull"), "is_not_null(); and is_not_nan() for what a computation made NaN"
+    ),
+    "astype": "cast()",
+    "to_csv": "write_csv()",
+    "sort_values": "sort()",
+    "iloc": 'df[i] or df[i, "name"]',
+    "loc": 'df.filter(pl.col("name") == value)',
+}
 
 
 def missing_name(case: Case, exception: ExceptionInfo) -> Finding | None:
@@ -26,7 +43,11 @@ def missing_name(case: Case, exception: ExceptionInfo) -> Finding | None:
     taken = exception.attributes.get("arguments")
     said = one_line(printable(exception.message), _MOST_SHOWN)
     summary = f"{exception.type} in {case.place_of(frame)}: {said}"
-    hints = _kept_in_init(case, exception, name) or did_you_mean(case, exception)
+    hints = (
+        _kept_in_init(case, exception, name)
+        or _as_polars_calls_it(case, exception, name, frame)
+        or did_you_mean(case, exception)
+    )
     if isinstance(taken, str):
         summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
         library = package_of(str(exception.attributes.get("function_file")))
@@ -41,6 +62,17 @@ def missing_name(case: Case, exception: ExceptionInfo) -> Finding | None:
     if not hints:
         return None
     return case.raised(summary, "", *hints)
+
+
+def _as_polars_calls_it(
+    case: Case, exception: ExceptionInfo, name: str, frame: Frame
+) -> list[Hint]:
+    """The hint where a table of polars is asked for what one of pandas has."""
+    last = exception.traceback[-1].file
+    if name not in _IN_POLARS or package_of(last) != "polars":
+        return []
+    rows = case.edit_of(frame, r"([\w.]+)\.iterrows\(\)", r"enumerate(\1.iter_rows(named=True))")
+    return [Hint(f"polars has for it: {_IN_POLARS[name]}", edit=rows)]
 
 
 def _kept_in_init(case: Case, exception: ExceptionInfo, name: str) -> list[Hint]:

@@ -173,3 +173,38 @@ def test_a_position_is_counted_from_the_end(
     assert found is not None
     assert (found.hints[0].edit and found.hints[0].edit.after) == after
     assert any("pandas before 3" in hint.title for hint in found.hints) == older
+
+
+@pytest.mark.parametrize("calls", ["", "a function"])
+def test_a_group_has_a_column_left_out_only_where_a_function_gets_it(calls: str) -> None:
+    frames = [
+        Frame("/b/wire.py", 3, "wire", 'x = df.groupby("c").apply(f)'),
+        Frame("/e/site-packages/pandas/core/groupby/groupby.py", 9, "apply", "f(group)"),
+    ]
+    if calls:
+        frames.append(Frame("/b/wire.py", 5, "f", 'return group["c"]'))
+    keys = {"key": "c", "keys": "a\nb", "labels": "column", "mapping": "df"}
+    exception = ExceptionInfo("KeyError", "'c'", traceback=frames, attributes=keys)
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    finding = missing_key(case, exception)
+    assert finding is not None
+    assert finding.hints[0].title.startswith("if it is grouped by that") == bool(calls)
+
+
+def test_what_a_caught_function_was_handed_is_not_the_tasks_parameters(
+    tmp_path: Path, cache: Path
+) -> None:
+    source = """
+        def step(env, log):
+            try:
+                log["wait"] += 1
+            except KeyError as error:
+                raise KeyError(*error.args) from error  # as simpy does
+
+        def wire(entrypoint, params, seed):
+            step(None, {})
+        """
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, bundle(tmp_path / "b", source), {"beta": 1})
+    assert report.summary == "KeyError in wire.py:4 (step): 'wait'; log has none"

@@ -8,7 +8,7 @@ from following import follow
 from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
 from runner.diagnosis.missing_names import missing_name
-from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
+from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Hint, Report
 
 STEP = "def step(beta, gamma=1): return 1\n\n"
 CALLS = {
@@ -79,3 +79,29 @@ def test_a_function_of_a_library_is_not_what_is_changed() -> None:
     finding = missing_name(case, exception)
     assert finding is not None
     assert finding.hints[0].title == "leave sparse out, or ask for the sk that takes it"
+
+
+def polars_lacks(name: str, line: str, library: str = "polars") -> Hint:
+    inside = Frame(f"/e/site-packages/{library}/dataframe/frame.py", 9, "__getattr__", "raise")
+    exception = ExceptionInfo(
+        "AttributeError",
+        f"'DataFrame' object has no attribute {name!r}",
+        traceback=[Frame("/b/wire.py", 3, "wire", line), inside],
+        attributes={"missing_name": name, "near": "fill_nan"},
+    )
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    finding = missing_name(case, exception)
+    assert finding is not None
+    return finding.hints[0]
+
+
+def test_what_pandas_has_is_told_by_what_does_the_same_in_polars() -> None:
+    assert polars_lacks("fillna", "df = df.fillna(0)").title.startswith(
+        "polars has for it: fill_null();"
+    )
+    rows = polars_lacks("iterrows", "for i, row in df.iterrows():").edit
+    assert rows is not None
+    assert rows.after == "for i, row in enumerate(df.iter_rows(named=True)):"
+    other = polars_lacks("fillna", "df = df.fillna(0)", library="dask")
+    assert not other.title.startswith("polars")
