@@ -41,7 +41,7 @@ from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
-from runner.diagnosis.report.text import Capture, one_line, printable
+from runner.diagnosis.report.text import Capture, one_line, printable, without_trackers
 from runner.events import Origin, Phase, Stream
 from runner.task import Task
 
@@ -342,8 +342,8 @@ class Dialogue:
 
     @property
     def stderr(self) -> str:
-        """The text of the child's standard error, or the ends of it."""
-        return self._excerpt(Stream.STDERR).text
+        """What the child has said on its standard error, or the ends of it."""
+        return without_trackers(self._excerpt(Stream.STDERR).text)
 
     def _excerpt(self, stream: Stream) -> Excerpt:
         excerpt = self._captures[stream].excerpt()

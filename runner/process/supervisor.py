@@ -27,7 +27,7 @@ import anyio.to_thread
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.machine import Machine
 from runner.process.addresses import addresses_fixed
-from runner.process.ending import KILL_SECONDS, Notice, kill_descendants, to_terminate
+from runner.process.ending import KILL_SECONDS, SHOW_STACKS, Notice, kill_descendants, to_terminate
 from runner.process.exits import (
     describe_exit,
     exit_descriptor,
@@ -37,6 +37,7 @@ from runner.process.exits import (
 )
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, guardian
+from runner.process.kill_marked import kill_but_trackers
 from runner.process.output import Output, Sink
 from runner.process.post_mortem import limits_of, machine_of
 from runner.process.signals import to_set_in_program
@@ -57,6 +58,7 @@ class Process:
         stdout: int,
         ended: Callable[[], None] | None,
         beside: "Callable[[Process], Coroutine[Any, Any, None]] | None",
+        kill_left: Callable[[], None],
     ) -> None:
         self.pid = popen.pid
         self.stdin = stdin
@@ -75,6 +77,7 @@ class Process:
         self._ended = anyio.Event()
         self._on_end = ended
         self._beside = beside
+        self._kill_left = kill_left
         _running.add(self)
 
     async def write(self, data: bytes) -> bool:
@@ -126,10 +129,14 @@ class Process:
         return self.exit
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Signal the process and its group, unless it has ended: its pid may be another's then."""
+        """Signal the process and its group, unless it has ended: its pid may be another's then.
+
+        What ends it at once goes to itself alone: its group is ended when it has ended.
+        """
         if self.exit is None:
+            send = os.kill if number in (signal.SIGKILL, SHOW_STACKS) else os.killpg
             with suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+                send(self.pid, number)
 
     async def end(self, *notices: Notice) -> Exit | None:
         """End the process: the notices in their order, then SIGKILL to its group.
@@ -148,15 +155,13 @@ class Process:
         return None
 
     def signal_forks(self, number: signal.Signals) -> None:
-        """Signal the processes that this one has forked; with SIGKILL, their groups too."""
+        """Signal the processes that this one has forked for tasks, which have their own groups."""
         import psutil  # 18 ms, and not needed unless a task hangs
 
         with suppress(psutil.NoSuchProcess):
             for fork in psutil.Process(self.pid).children():
                 with suppress(ProcessLookupError):
-                    if number == signal.SIGKILL:
-                        os.killpg(fork.pid, number)
-                    else:
+                    if os.getpgid(fork.pid) == fork.pid:
                         os.kill(fork.pid, number)
 
     async def _supervise(self) -> None:
@@ -169,6 +174,7 @@ class Process:
                 pumps.start_soon(oom_kills.watch)
                 await self._watch_exit()
                 pumps.cancel_scope.cancel()
+            await run_in_thread(self._kill_left)
             # Before it is reaped, while its pid, which is the group's number too, cannot be
             # another's.
             with suppress(ProcessLookupError, PermissionError):
@@ -309,7 +315,13 @@ async def spawn(
             numbers = guard.mark_by_limit(popen.pid)
             # Before other threads fork again, so that the fork closes its pipes.
             process = Process(
-                popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
+                popen,
+                pipes,
+                stdin=stdin_write,
+                stdout=stdout_read,
+                ended=ended,
+                beside=beside,
+                kill_left=partial(kill_but_trackers, f"{MARKER}={marker}", numbers),
             )
         # No await before its supervision: a cancellation would leak the process.
         ours.callback(process.close_stdin)
