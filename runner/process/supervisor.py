@@ -38,6 +38,7 @@ from runner.process.exits import (
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, guardian
 from runner.process.kill_marked import kill_but_trackers
+from runner.process.memory_usage import children
 from runner.process.output import Output, Sink
 from runner.process.post_mortem import limits_of, machine_of
 from runner.process.signals import to_set_in_program
@@ -58,7 +59,6 @@ class Process:
         stdout: int,
         ended: Callable[[], None] | None,
         beside: "Callable[[Process], Coroutine[Any, Any, None]] | None",
-        kill_left: Callable[[], None],
     ) -> None:
         self.pid = popen.pid
         self.stdin = stdin
@@ -77,14 +77,13 @@ class Process:
         self._ended = anyio.Event()
         self._on_end = ended
         self._beside = beside
-        self._kill_left = kill_left
+        self.marked = ("", range(0))  # see kill_but_trackers()
         _running.add(self)
 
     async def write(self, data: bytes) -> bool:
         """Write ``data`` to the process's standard input.
 
-        A process that has closed it, or died, takes no more: that is not an error here, since
-        the exit or the silence is what gets diagnosed.
+        One that has closed it, or died, takes no more: its exit or silence is what gets diagnosed.
 
         :returns: whether it took all.
         """
@@ -130,13 +129,11 @@ class Process:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Signal the process and its group, unless it has ended: its pid may be another's then.
-
-        What ends it at once goes to itself alone: its group is ended when it has ended.
-        """
-        if self.exit is None:
-            send = os.kill if number in (signal.SIGKILL, SHOW_STACKS) else os.killpg
-            with suppress(ProcessLookupError):
-                send(self.pid, number)
+        What ends it goes to itself alone: its group is ended when it has ended."""
+        with suppress(ProcessLookupError):
+            if self.exit is None:
+                alone = number in (signal.SIGKILL, SHOW_STACKS)
+                (os.kill if alone else os.killpg)(self.pid, number)
 
     async def end(self, *notices: Notice) -> Exit | None:
         """End the process: the notices in their order, then SIGKILL to its group.
@@ -156,13 +153,10 @@ class Process:
 
     def signal_forks(self, number: signal.Signals) -> None:
         """Signal the processes that this one has forked for tasks, which have their own groups."""
-        import psutil  # 18 ms, and not needed unless a task hangs
-
-        with suppress(psutil.NoSuchProcess):
-            for fork in psutil.Process(self.pid).children():
-                with suppress(ProcessLookupError):
-                    if os.getpgid(fork.pid) == fork.pid:
-                        os.kill(fork.pid, number)
+        for fork in children(self.pid):
+            with suppress(ProcessLookupError):
+                if os.getpgid(fork) == fork:
+                    os.kill(fork, number)
 
     async def _supervise(self) -> None:
         try:
@@ -174,9 +168,9 @@ class Process:
                 pumps.start_soon(oom_kills.watch)
                 await self._watch_exit()
                 pumps.cancel_scope.cancel()
-            await run_in_thread(self._kill_left)
-            # Before it is reaped, while its pid, which is the group's number too, cannot be
-            # another's.
+            with suppress(OSError):  # no descriptor left: kill_descendants() says so
+                await run_in_thread(partial(kill_but_trackers, *self.marked))
+            # Before it is reaped, while its pid, the group's number too, cannot be another's.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._reap()
@@ -216,7 +210,7 @@ class Process:
             # Popen would otherwise warn that its process still runs, and try to reap it again.
             self._popen.returncode = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
-            # The worker ignores SIGCHLD or reaps children that are not its own: the status is lost.
+            # The worker ignores SIGCHLD or reaps children that are not its own.
             _log.warning("the exit status of process %d was taken by somebody else", self.pid)
             code = number = rss = cpu = None
             self._popen.returncode = 0
@@ -315,14 +309,9 @@ async def spawn(
             numbers = guard.mark_by_limit(popen.pid)
             # Before other threads fork again, so that the fork closes its pipes.
             process = Process(
-                popen,
-                pipes,
-                stdin=stdin_write,
-                stdout=stdout_read,
-                ended=ended,
-                beside=beside,
-                kill_left=partial(kill_but_trackers, f"{MARKER}={marker}", numbers),
+                popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
             )
+            process.marked = f"{MARKER}={marker}", numbers
         # No await before its supervision: a cancellation would leak the process.
         ours.callback(process.close_stdin)
         ours.callback(_running.discard, process)
