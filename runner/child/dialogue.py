@@ -341,8 +341,13 @@ class Dialogue:
         return self.case.child
 
     @property
+    def has_said(self) -> bool:
+        """Tell whether there is anything on its standard error."""
+        return bool(self._captures[Stream.STDERR].total_bytes)
+
+    @property
     def stderr(self) -> str:
-        """What the child has said on its standard error, or the ends of it."""
+        """The words of the child on its standard error, or the ends of them."""
         return without_trackers(self._excerpt(Stream.STDERR).text)
 
     def _excerpt(self, stream: Stream) -> Excerpt:
