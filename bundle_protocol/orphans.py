@@ -37,8 +37,11 @@ class Orphans:
             if not left:
                 return
             others = [pid for pid in left if not is_tracker(pid)]
-            for pid in others:
-                self._end(pid)
+            for pid in left:
+                if pid in others:
+                    self._end(pid)
+                else:
+                    os.waitpid(pid, os.WNOHANG)
             if not others:
                 time.sleep(_POLL_SECONDS)
 

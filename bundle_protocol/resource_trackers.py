@@ -40,11 +40,13 @@ def end_trackers() -> None:
 
 
 def is_tracker(pid: int) -> bool:
-    """Tells whether a process was started as a tracker. It may be another that says so."""
+    """Tells whether a process may be a tracker: by its words, which an exec gives it last."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
     except OSError:
         return False
+    if words == [b""]:
+        return True
     starts = [f"from {name} import main;".encode() for name in _MODULES]
     return any(word.startswith(start) for word in words for start in starts)

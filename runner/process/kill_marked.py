@@ -71,7 +71,10 @@ def _is_tracker(pid: int) -> bool:
     """Tell whether it was started as one; joblib's loky has its own."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb", 0) as file:  # noqa: PTH123
-            return b".resource_tracker import main;" in file.read()
+            words = file.read()
+            return b".resource_tracker import main;" in words or (
+                not words and _is_in_exec(str(pid))
+            )
     except OSError:
         return False
 
