@@ -149,6 +149,8 @@ class Forker:
             self._ending.begin()
             return None
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        if self._progress[0] != _ANSWERED:
+            self._orphans.end_but_trackers(pid)
         # Before it is reaped, while the number cannot be another's. It may have died before it had
         # a group.
         with suppress(ProcessLookupError, PermissionError):

@@ -80,6 +80,7 @@ def encode_outputs(
         add_returning_line(error, function)
         raise
     _note_empty(outputs, note)
+    _note_not_finite(outputs, note)
     records: dict[str, dict[str, object]] = {}
     if any(len(data) > INLINE_BYTES for data in outputs.values()):
         records = _sent(outputs, transport, exchange, request_id)
@@ -109,6 +110,7 @@ def _plain_records(result: object) -> str | None:
             or not name.isascii()
             or not data
             or name[:5] in _TELLING
+            or (name[-5:] == ".json" and _not_finite(data))
         ):
             return None
         text = binascii.b2a_base64(data, newline=False).decode("ascii")
@@ -117,6 +119,19 @@ def _plain_records(result: object) -> str | None:
             f'"data":"{text}"}}'
         )
     return f"[{','.join(records)}]"
+
+
+def _not_finite(data: Buffer) -> str | None:
+    """The number that no JSON has and Python's writes, where one is in it."""
+    if type(data) is not bytes or len(data) > INLINE_BYTES:
+        return None
+    if b"NaN" not in data and b"Infinity" not in data:
+        return None
+    found: list[str] = []
+    with suppress(ValueError, RecursionError):
+        json.loads(data, parse_constant=found.append)
+        return found[0] if found else None
+    return None
 
 
 def plain_bytes(value: object) -> Buffer:
@@ -295,6 +310,16 @@ def _note_empty(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None
         note("all outputs are empty, of zero bytes")
     elif empty:
         note(f"outputs of zero bytes: {_listed(empty)}")
+
+
+def _note_not_finite(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None:
+    for name, data in outputs.items():
+        if name.endswith(".json") and (number := _not_finite(data)):
+            note(
+                f"{name!r} has {number} in it, which is no JSON and which many readers refuse;"
+                " json.dumps(..., allow_nan=False) raises where it is written"
+            )
+            return
 
 
 def _listed(names: list[str]) -> str:

@@ -37,3 +37,16 @@ def end_trackers() -> None:
             except OSError:
                 continue  # It is that of the process that this one was forked from, or has ended.
             tracker._fd = tracker._pid = None
+
+
+def is_tracker(pid: int) -> bool:
+    """Tells whether a process may be a tracker: by its words, which an exec gives it last."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return False
+    if words == [b""]:
+        return True
+    starts = [f"from {name} import main;".encode() for name in _MODULES]
+    return any(word.startswith(start) for word in words for start in starts)

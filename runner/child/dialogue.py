@@ -41,7 +41,7 @@ from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
-from runner.diagnosis.report.text import Capture, one_line, printable
+from runner.diagnosis.report.text import Capture, one_line, printable, without_trackers
 from runner.events import Origin, Phase, Stream
 from runner.task import Task
 
@@ -341,9 +341,14 @@ class Dialogue:
         return self.case.child
 
     @property
+    def has_said(self) -> bool:
+        """Tell whether there is anything on its standard error."""
+        return bool(self._captures[Stream.STDERR].total_bytes)
+
+    @property
     def stderr(self) -> str:
-        """The text of the child's standard error, or the ends of it."""
-        return self._excerpt(Stream.STDERR).text
+        """The words of the child on its standard error, or the ends of them."""
+        return without_trackers(self._excerpt(Stream.STDERR).text)
 
     def _excerpt(self, stream: Stream) -> Excerpt:
         excerpt = self._captures[stream].excerpt()

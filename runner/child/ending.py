@@ -22,6 +22,8 @@ from runner.process.threads import run_in_thread
 
 # A task's process that is to be killed may still have to be forked.
 _AGAIN = Notice((signal.SIGKILL,), 0.05)
+# On a busy machine it takes numba or matplotlib more than SHUTDOWN_SECONDS to end.
+_COMPUTING_SECONDS = 10.0
 
 
 class Ending:
@@ -37,14 +39,22 @@ class Ending:
         """Let an idle child end by itself; one that does not is killed, and the journal says so."""
         if not self._life.settled:
             return  # Nothing that it would say can be understood: it is killed.
+        began = time.monotonic()
         with anyio.move_on_after(SHUTDOWN_SECONDS):
             await self._transport.send(self._dialogue.shutdown())
             self._process.close_stdin()
             await self._process.wait()
+        while self._process.exit is None and time.monotonic() < began + _COMPUTING_SECONDS:
+            if await run_in_thread(partial(idle, [self._process.pid])):
+                break
+            with anyio.move_on_after(SHUTDOWN_SECONDS):
+                await self._process.wait()
+        if self._process.exit is not None:
             self._transport.read()
             return
         self._dialogue.case.journal.note(
-            f"the child did not end within {SHUTDOWN_SECONDS:g} s of its last answer; ended it"
+            f"the child had answered, and its end was not done {time.monotonic() - began:.0f} s"
+            " later (what is registered with atexit, other threads); ended it"
         )
 
     async def kill(self) -> None:

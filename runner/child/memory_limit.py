@@ -107,6 +107,5 @@ def _kill(process: Process, tasks: list[int]) -> None:
     if not tasks:
         process.send_signal(signal.SIGKILL)
     for task in _left(process, tasks):
-        for kill in (os.killpg, os.kill):  # it may not have a group of its own
-            with suppress(ProcessLookupError):
-                kill(task, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(task, signal.SIGKILL)

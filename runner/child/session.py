@@ -350,11 +350,10 @@ class Session:
         """Return what a task took, with notes of this side's."""
         written = self._folders.written_through()
         case = self.dialogue.case
-        # Where nobody listens, it is not known by now what of it is this task's.
-        if case.journal.heard and (stderr := self.dialogue.stderr):
+        if self.dialogue.has_said:
             from runner.diagnosis.unnoticed_failures import unnoticed_failure  # most write nothing
 
-            notes = (*notes, unnoticed_failure(case, stderr))
+            notes = (*notes, unnoticed_failure(case, self.dialogue.stderr))
         if not (written or any(notes)):
             return executed
         said = [note for note in notes if note is not None]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_stack_dump
+from runner.diagnosis.remedies import look_for
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import is_standard_library, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
@@ -73,6 +74,7 @@ _SERVERS = {"aiohttp", "gradio", "hypercorn", "panel", "solara", "streamlit", "t
             "waitress", "werkzeug"}  # fmt: skip
 
 _TURN = re.compile(r'/bundle_protocol/turns\.py", line \d+ in _wait$', re.MULTILINE)
+_AT_ITS_END = re.compile(r'/bundle_protocol/forking\.py", line \d+ in end_task$', re.MULTILINE)
 _OTHER_TASKS = _Wait(
     "",
     (),
@@ -136,6 +138,10 @@ _STACKS = (
     "The stack of each of its threads, as they were when the time ran out, is at the end of its"
     " stderr."
 )
+_AFTER_IT = (
+    "Done then is what the task has registered with atexit, and what it has left open: files, logs,"
+    " finalizers."
+)
 _NO_STACKS = "It did not say where it stood: it was stopped, or deep in a system call."
 
 
@@ -186,6 +192,11 @@ def hung(
         Phase.LOAD: "the bundle was not loaded",
         Phase.EXECUTE: "the task was not done",
     }.get(phase, "the child did not answer")
+    if _AT_ITS_END.search(stderr):
+        what = "the task's function had ended, but the end of its process was not done"
+        explanation, computes = f"{_AFTER_IT} {explanation}", False
+        at_exit = "see what it has registered to be done at its end"
+        see = see or [look_for(case, at_exit, r"atexit|finalize *\(|__del__")]
     if stopped:
         standing = f"; a signal had stopped it{standing and ','}{standing[1:]}"
     hints = [Hint("find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]

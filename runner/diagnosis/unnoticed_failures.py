@@ -13,11 +13,21 @@ _FAILED = re.compile(
     r"Traceback \(most recent call last\):\n((?:[ \t][^\n]*\n)+)([^\s][^\n]*)",
     re.MULTILINE,
 )
-_TRACEBACK = re.compile(
-    r"^Traceback \(most recent call last\):\n((?:[ \t][^\n]*\n)+)([^\s][^\n]*)", re.MULTILINE
+# A traceback by itself tells nothing: logging.exception() and traceback.print_exc() are what code
+# writes that has taken notice. What is printed for an exception that nobody has caught is known by
+# the line before, or, of a program, by a first frame that is no function's.
+_UNCAUGHT = re.compile(
+    r"(?P<before>(?:^[^\n]*\n){0,2})"
+    r"^Traceback \(most recent call last\):\n(?P<frames>(?:[ \t][^\n]*\n)+)(?P<said>[^\s][^\n]*)",
+    re.MULTILINE,
 )
-# What precedes a traceback that changes no result: of __del__(), of a line for a log.
-_OF_NO_ACCOUNT = re.compile(r"(?:Exception ignored|--- Logging error ---)[^\n]*\n\Z")
+_OF_PROCESS = re.compile(r"^Process \S{1,100}:\n\Z", re.MULTILINE)
+_OF_ASYNCIO = re.compile(
+    r"^(?:Task|Future) exception was never retrieved\nfuture: [^\n]*\n\Z", re.M
+)
+_OF_PROGRAM = re.compile(r' *File "[^"\n]*", line \d+, in (?:<module>|_run_module_as_main)\n')
+# Of a line for a log, and of __del__().
+_OF_LOG = re.compile(r"(?:\b(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b|Exception ignored)[^\n]*\n\Z")
 _NOT_RUN = re.compile(
     r"^(?:/bin/)?(?:ba|da|z)?sh: (?:(?:line )?\d+: )?([^:\n]{1,200}):"
     r" ((?:command )?not found|Permission denied)$",
@@ -30,18 +40,31 @@ def unnoticed_failure(case: Case, stderr: str) -> str | None:
 
     :param stderr: what it has written to its standard error.
     """
-    if (failed := _FAILED.search(stderr)) is not None:
-        what = "a thread of it failed, and what that was to give is missing"
-    else:
-        found = _TRACEBACK.finditer(stderr)
-        failed = next((m for m in found if not _OF_NO_ACCOUNT.search(stderr[: m.start()])), None)
-        what = "something in it failed, and it did not take notice"
-    if failed is not None:
-        place = case.printed_place(failed[1])
+    what = "a thread of it failed, and what that was to give is missing"
+    failed = _FAILED.search(stderr)
+    frames, said = failed.groups() if failed else ("", "")
+    if failed is None:
+        for found in _UNCAUGHT.finditer(stderr):
+            if kind := _kind(found["before"], found["frames"]):
+                what, frames, said = kind, found["frames"], found["said"]
+                break
+    if said:
+        place = case.printed_place(frames)
         where = f" in {place}" if place else ""
-        return f"the task ended well, though {what}: {one_line(printable(failed[2]), 140)}{where}"
+        return f"the task ended well, though {what}: {one_line(printable(said), 140)}{where}"
     if (program := _NOT_RUN.search(stderr)) is not None:
         return f"the task ended well, though its shell could not run {program[1]}: {program[2]}"
+    return None
+
+
+def _kind(before: str, frames: str) -> str | None:
+    """Return what has failed by a traceback that was printed; ``None`` where that is not sure."""
+    if _OF_PROCESS.search(before):
+        return "a process of it failed, and what that was to give is missing"
+    if _OF_ASYNCIO.search(before):
+        return "nobody has awaited what failed in its event loop"
+    if _OF_PROGRAM.match(frames) and not _OF_LOG.search(before):
+        return "a program that it ran failed"
     return None
 
 

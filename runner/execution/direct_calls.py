@@ -90,8 +90,7 @@ class DirectCalls:
                     lease.handed_over = True
                     done = self._loop.call(finish, calls)
                 else:
-                    if case.journal.heard:
-                        self._take_printed(session, calls)
+                    self._take_printed(session, calls)
                     executed = session.dialogue.executed(response)
                     done = session.outputs(executed), executed
             return child.result(case, began, task, *done)

@@ -72,8 +72,7 @@ async def _attempt(
         try:
             with case.journal.phase(Phase.EXECUTE):
                 done = await child.session.execute(task, call.time_limit(child.time_limit))
-                if case.journal.heard:
-                    child.session.process.output.drain()  # what the task has printed is its own
+                child.session.process.output.drain()  # what the task has printed is its own
         except Failure as failure:
             if child.died_idle(failure):
                 return None

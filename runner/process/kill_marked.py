@@ -16,7 +16,7 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 
 LIMIT: "int | None" = getattr(resource, "RLIMIT_RTTIME", None)
@@ -28,6 +28,8 @@ ROUNDS = 20
 # a busy machine others end all the time.
 DOUBTFUL_ROUNDS = 3
 ENDING_SECONDS = 1.0
+# Python may just start in it, on a busy machine.
+TRACKER_SECONDS = 2.0
 ENDING_POLL_SECONDS = 0.001
 # A process that the worker was just starting when it died has its own environment soon after.
 AGAIN_SECONDS = 0.1
@@ -51,7 +53,35 @@ def mark_by_limit(pid: int, number: int) -> bool:
     return True
 
 
-def kill_marked(marker: str, numbers: range = range(0)) -> bool:
+def kill_but_trackers(marker: str, numbers: range) -> None:
+    """Kill what has this marker, and let the resource trackers of multiprocessing end by that.
+
+    They remove the shared memory of those that used it. What only looks like one is there for two
+    seconds more; :func:`kill_marked` is to be called then. Without the limit none is looked for.
+    """
+    trackers = set(filter(_is_tracker, _limited(numbers)))
+    if trackers:
+        kill_marked(marker, numbers, trackers)
+        deadline = time.monotonic() + TRACKER_SECONDS
+        while not all(map(_has_ended, trackers)) and time.monotonic() < deadline:
+            time.sleep(ENDING_POLL_SECONDS)
+
+
+def _is_tracker(pid: int) -> bool:
+    """Tell whether it was started as one; joblib's loky has its own."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb", 0) as file:  # noqa: PTH123
+            words = file.read()
+            return b".resource_tracker import main;" in words or (
+                not words and _is_in_exec(str(pid))
+            )
+    except OSError:
+        return False
+
+
+def kill_marked(
+    marker: str, numbers: range = range(0), spared: "Container[int]" = frozenset()
+) -> bool:
     """Kill every process that has this marker, until none is left.
 
     One that is killed and does not end for a second, because it waits for a disk say, is not waited
@@ -59,6 +89,7 @@ def kill_marked(marker: str, numbers: range = range(0)) -> bool:
 
     :param marker: the variable, ``NAME=VALUE``, or the beginning of it.
     :param numbers: those that :func:`mark_by_limit` has marked them with.
+    :param spared: these are not killed.
     :returns: ``False`` where there was no end to them.
     """
     wanted = b"\0" + marker.encode()
@@ -69,6 +100,8 @@ def kill_marked(marker: str, numbers: range = range(0)) -> bool:
     while rounds < ROUNDS:
         again = changing = False
         for pid in _limited(numbers):
+            if pid in spared:
+                continue
             if pid in killed:
                 # One that has ended keeps its limits until somebody has asked how it ended.
                 changing = changing or not _has_ended(pid)
@@ -76,6 +109,8 @@ def kill_marked(marker: str, numbers: range = range(0)) -> bool:
                 killed.add(pid)
                 again = True
         for pid, environ in _environments():
+            if pid in spared:
+                continue
             if environ is None:
                 changing = True
             elif environ and wanted in b"\0" + environ:
@@ -258,6 +293,7 @@ def _main(arguments: "list[str]") -> None:
     marker, prefix, start, stop = arguments
     of_worker = range(int(start), int(stop))
     for _ in range(2):
+        kill_but_trackers(marker, of_worker)
         kill_marked(marker, of_worker)
         time.sleep(AGAIN_SECONDS)
     kill_marked(marker, of_worker)

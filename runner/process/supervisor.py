@@ -27,7 +27,7 @@ import anyio.to_thread
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.machine import Machine
 from runner.process.addresses import addresses_fixed
-from runner.process.ending import KILL_SECONDS, Notice, kill_descendants, to_terminate
+from runner.process.ending import KILL_SECONDS, SHOW_STACKS, Notice, kill_descendants, to_terminate
 from runner.process.exits import (
     describe_exit,
     exit_descriptor,
@@ -37,6 +37,8 @@ from runner.process.exits import (
 )
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, guardian
+from runner.process.kill_marked import kill_but_trackers
+from runner.process.memory_usage import children
 from runner.process.output import Output, Sink
 from runner.process.post_mortem import limits_of, machine_of
 from runner.process.signals import to_set_in_program
@@ -75,13 +77,13 @@ class Process:
         self._ended = anyio.Event()
         self._on_end = ended
         self._beside = beside
+        self.marked = ("", range(0))  # see kill_but_trackers()
         _running.add(self)
 
     async def write(self, data: bytes) -> bool:
         """Write ``data`` to the process's standard input.
 
-        A process that has closed it, or died, takes no more: that is not an error here, since
-        the exit or the silence is what gets diagnosed.
+        One that has closed it, or died, takes no more: its exit or silence is what gets diagnosed.
 
         :returns: whether it took all.
         """
@@ -126,10 +128,12 @@ class Process:
         return self.exit
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Signal the process and its group, unless it has ended: its pid may be another's then."""
-        if self.exit is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+        """Signal the process and its group, unless it has ended: its pid may be another's then.
+        What ends it goes to itself alone: its group is ended when it has ended."""
+        with suppress(ProcessLookupError):
+            if self.exit is None:
+                alone = number in (signal.SIGKILL, SHOW_STACKS)
+                (os.kill if alone else os.killpg)(self.pid, number)
 
     async def end(self, *notices: Notice) -> Exit | None:
         """End the process: the notices in their order, then SIGKILL to its group.
@@ -148,16 +152,11 @@ class Process:
         return None
 
     def signal_forks(self, number: signal.Signals) -> None:
-        """Signal the processes that this one has forked; with SIGKILL, their groups too."""
-        import psutil  # 18 ms, and not needed unless a task hangs
-
-        with suppress(psutil.NoSuchProcess):
-            for fork in psutil.Process(self.pid).children():
-                with suppress(ProcessLookupError):
-                    if number == signal.SIGKILL:
-                        os.killpg(fork.pid, number)
-                    else:
-                        os.kill(fork.pid, number)
+        """Signal the processes that this one has forked for tasks, which have their own groups."""
+        for fork in children(self.pid):
+            with suppress(ProcessLookupError):
+                if os.getpgid(fork) == fork:
+                    os.kill(fork, number)
 
     async def _supervise(self) -> None:
         try:
@@ -169,8 +168,9 @@ class Process:
                 pumps.start_soon(oom_kills.watch)
                 await self._watch_exit()
                 pumps.cancel_scope.cancel()
-            # Before it is reaped, while its pid, which is the group's number too, cannot be
-            # another's.
+            with suppress(OSError):  # no descriptor left: kill_descendants() says so
+                await run_in_thread(partial(kill_but_trackers, *self.marked))
+            # Before it is reaped, while its pid, the group's number too, cannot be another's.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._reap()
@@ -210,7 +210,7 @@ class Process:
             # Popen would otherwise warn that its process still runs, and try to reap it again.
             self._popen.returncode = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
-            # The worker ignores SIGCHLD or reaps children that are not its own: the status is lost.
+            # The worker ignores SIGCHLD or reaps children that are not its own.
             _log.warning("the exit status of process %d was taken by somebody else", self.pid)
             code = number = rss = cpu = None
             self._popen.returncode = 0
@@ -311,6 +311,7 @@ async def spawn(
             process = Process(
                 popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
             )
+            process.marked = f"{MARKER}={marker}", numbers
         # No await before its supervision: a cancellation would leak the process.
         ours.callback(process.close_stdin)
         ours.callback(_running.discard, process)

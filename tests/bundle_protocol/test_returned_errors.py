@@ -143,3 +143,18 @@ def wire(entrypoint, params, seed):
     assert report.code == "result-invalid"
     assert "returned it as the output 'metadata'" in report.summary
     assert "no model is registered as 'sir'" in report.summary
+
+
+@pytest.mark.parametrize(
+    ("outputs", "number"),
+    [
+        ({"a.json": b'{"x": NaN}'}, "NaN"),
+        ({"a.json": b'{"x": [1, -Infinity]}'}, "-Infinity"),
+        ({"a.json": b'{"x": "NaN"}', "b.csv": b"NaN"}, None),
+        ({"a.json": b"Infinity and no JSON"}, None),
+    ],
+)
+def test_what_is_no_json_is_noted(outputs: dict[str, bytes], number: str | None) -> None:
+    notes = [note for note in encode(outputs) if "which is no JSON" in note]
+    assert len(notes) == (number is not None)
+    assert number is None or f"'a.json' has {number} in it" in notes[0]

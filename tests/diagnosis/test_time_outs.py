@@ -1,8 +1,10 @@
 """A task that is not done in time says what it was waiting for."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
@@ -170,3 +172,22 @@ def test_a_pool_whose_processes_end_as_they_begin_is_told_by_that(said: str, tit
     )
     assert failed_workers(case, text)[0].title.startswith(title)
     assert failed_workers(case, f"{said}\n") == []
+
+
+def test_a_task_whose_end_is_not_done_is_said_to_have_returned(cache: Path, tmp_path: Path) -> None:
+    wire = """
+    import atexit, time
+    def last():
+        time.sleep(1000)
+    def wire(entrypoint, params, seed):
+        atexit.register(last)
+        return {"x": b""}
+    """
+    bundle = write_bundle(tmp_path / "bundle", textwrap.dedent(wire))
+    with Runner(cache=cache, timeout=1) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(bundle)
+    report = caught.value.report
+    said = "the task's function had ended, but the end of its process was not done within 1 s"
+    assert report.summary == f"{said}; it stood in wire.py:4 (last), and waited there"
+    assert "registered with atexit" in report.explanation
+    assert report.hints[0].title == "see what wire.py:4 (last) waits for"

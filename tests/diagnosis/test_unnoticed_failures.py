@@ -42,13 +42,46 @@ def test_the_threads_own_exception_comes_first(tmp_path: Path, cache: Path, isol
         assert "thread" not in caught.value.report.hints[0].title
 
 
+HELPERS = """
+import asyncio, doctest, faulthandler, gc, logging, multiprocessing, os, sys, traceback
+
+async def careless():
+    asyncio.create_task(asyncio.to_thread(float, "x"))
+    await asyncio.sleep(0.05)
+
+def handled(say, *words, **named):
+    try:
+        float("x")
+    except ValueError:
+        say(*words, **named)
+
+def failing():
+    '''
+    >>> 1 / 0
+    '''
+"""
 CARELESS = {
     "thread = threading.Thread(target=work, args=({}, 'high')); thread.start(); thread.join()":
         "a thread of it failed, and what that was to give is missing: ValueError: could not convert"
         " string to float: 'high' in wire.py:5 (work)",
     "os.system('./solver --fast 2>&1 >&2 | cat >&2')": "its shell could not run ./solver:",
     "os.system(sys.executable + ' -c 1/0')":
-        "something in it failed, and it did not take notice: ZeroDivisionError: division by zero",
+        "a program that it ran failed: ZeroDivisionError: division by zero",
+    "p = multiprocessing.get_context('fork').Process(target=work, args=({}, 'x')); p.start();"
+    " p.join()": "a process of it failed, and what that was to give is missing: ValueError: could"
+        " not convert string to float: 'x' in wire.py:5 (work)",
+    "asyncio.run(careless())": "nobody has awaited what failed in its event loop: ValueError:",
+    "handled(logging.exception, 'again')": None,
+    "logging.basicConfig(); handled(logging.getLogger('a').error, 'again', exc_info=True)": None,
+    "handled(traceback.print_exc)": None,
+    "os.system(sys.executable + ' -c \"import warnings; warnings.warn(str(1))\"')": None,
+    "os.system(sys.executable + ' -c \"import logging\\ntry: 1/0\\nexcept Exception:"
+    " logging.exception(1)\"')": None,
+    "faulthandler.dump_traceback()": None,
+    "logging.warning('%d', 'x')": None,
+    "doctest.run_docstring_examples(failing, {})": None,
+    "print('node:internal/x\\n    throw err;\\n    ^\\nError: x\\n    at f (a.js:1:1)',"
+    " file=sys.stderr)": None,
     "for l in ('Exception ignored in: x', 'Traceback (most recent call last):', '  f()', 'E'):"
     " print(l, file=sys.stderr)": None,
     "print('Traceback (most recent call last):', file=sys.stderr)": None,
@@ -60,9 +93,7 @@ def test_what_failed_in_a_task_that_ended_well_is_noted(
     tmp_path: Path, cache: Path, isolation: str
 ) -> None:
     cases = "".join(f"    if seed == {n}:\n        {one}\n" for n, one in enumerate(CARELESS))
-    code = (
-        f"{WIRE.split('def wire')[0]}import os, sys\ndef wire(entrypoint, params, seed):\n{cases}"
-    )
+    code = f"{WIRE.split('def wire')[0]}{HELPERS}\ndef wire(entrypoint, params, seed):\n{cases}"
     bundle = write_bundle(tmp_path / "bundle", f"{code}    return {{'x': b''}}\n")
     tasks = [Task(seed=seed) for seed in range(len(CARELESS))]
     with Runner(cache=cache, isolation=isolation, children=1, on_event=lambda _: None) as runner:

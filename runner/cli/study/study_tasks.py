@@ -105,7 +105,7 @@ async def dry_run(command: Exec, case: Case) -> str:
             if command.tasks is not None
             else axis_lines(read_grid(command, bundle.defaults.seed))
         )
-        count = f"{plan.total} tasks"
+        count = "1 task" if plan.total == 1 else f"{plan.total} tasks"
         if command.shard is not None:
             count += f" in shard {command.shard.number} of {command.shard.count}"
         if to_run < plan.total:

@@ -11,6 +11,9 @@ TAIL_BYTES = 48 * 1024
 # Colours and other attributes (ECMA-48 SGR) mean nothing once the rest of a terminal's language is
 # taken away: dropped whole, where every other control character is shown.
 _SGR = re.compile("\x1b\\[[0-9;:]*m")
+_OF_TRACKER = re.compile(
+    r"^.*resource_tracker\.py:\d+: UserWarning: .*\n?(?:  .*\n?)?", re.MULTILINE
+)
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls (UAX 9)
@@ -88,6 +91,12 @@ def printable(text: str) -> str:
 def _escape(character: str) -> str:
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def without_trackers(text: str) -> str:
+    """The text without the warnings of multiprocessing's resource trackers, which come after all
+    that a process has said itself."""
+    return _OF_TRACKER.sub("", text) if "resource_tracker" in text else text
 
 
 def last_lines(text: str, count: int) -> list[str]:
