@@ -6,6 +6,7 @@ and standard streams. Its command line, and the variables that other processes s
 process it is forked from.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -224,10 +226,33 @@ def _become(message: bytes, descriptors: list[int]) -> str:
     return module
 
 
+def _leave(code: object) -> None:
+    """End as Python ends, but without taking apart what was imported.
+
+    That writes to each page of it, and a page that is written to is copied: it takes longer than
+    most commands do.
+    """
+    if not isinstance(code, int | None):
+        return  # Python says it
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit((code or 0) & 0xFF)
+
+
 if __name__ == "__main__":
     for name in sys.argv[2:]:
         importlib.import_module(name)
     gc.freeze()  # a fork copies no page because of it
     asked = _fork_on_request(socket.socket(fileno=int(sys.argv[1])))
     if asked is not None:
-        runpy.run_module(_become(*asked), run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(_become(*asked), run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            _leave(end.code)
+            raise
+        _leave(0)
