@@ -106,8 +106,7 @@ class DirectCalls:
         output = session.process.output
         if output.unread():
             self._loop.call(session.take_unread, calls)
-        with output.handing_on:  # the event loop may be about to tell it
-            pass
+        output.wait_until_handed_on()  # the event loop may be about to tell it
 
     async def _finish(
         self,

@@ -40,6 +40,11 @@ class Output:
         ready = self._poll.poll(0)
         return bool(ready) and any(events & select.POLLIN for _, events in ready)
 
+    def wait_until_handed_on(self) -> None:
+        """Wait while something that was read goes to a sink; from any thread."""
+        with self.handing_on:
+            pass
+
     def drain(self) -> None:
         """Hand on what the process has written by now, and not wait for the event loop's turn.
 
