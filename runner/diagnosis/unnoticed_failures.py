@@ -21,6 +21,8 @@ _UNCAUGHT = re.compile(
     r"^Traceback \(most recent call last\):\n(?P<frames>(?:[ \t][^\n]*\n)+)(?P<said>[^\s][^\n]*)",
     re.MULTILINE,
 )
+_OF_THREAD = re.compile(r"^Exception in thread [^\n]{1,300}:\n\Z", re.MULTILINE)
+_OF_POOL = re.compile(r"^Exception in thread |/(?:multiprocessing|loky)/", re.MULTILINE)
 _OF_PROCESS = re.compile(r"^Process \S{1,100}:\n\Z", re.MULTILINE)
 _OF_ASYNCIO = re.compile(
     r"^(?:Task|Future) exception was never retrieved\nfuture: [^\n]*\n\Z", re.M
@@ -40,18 +42,15 @@ def unnoticed_failure(case: Case, stderr: str) -> str | None:
 
     :param stderr: what it has written to its standard error.
     """
-    what = "a thread of it failed, and what that was to give is missing"
-    failed = _FAILED.search(stderr)
-    frames, said = failed.groups() if failed else ("", "")
-    if failed is None:
-        for found in _UNCAUGHT.finditer(stderr):
-            if kind := _kind(found["before"], found["frames"]):
-                what, frames, said = kind, found["frames"], found["said"]
-                break
-    if said:
-        place = case.printed_place(frames)
-        where = f" in {place}" if place else ""
-        return f"the task ended well, though {what}: {one_line(printable(said), 140)}{where}"
+    for found in _UNCAUGHT.finditer(stderr):
+        place = case.printed_place(found["frames"])
+        # A pool's own threads and processes may fail as the task ends, and take nothing with them.
+        if not place and _OF_POOL.search(found["before"] + found["frames"]):
+            continue
+        if what := _kind(found["before"], found["frames"]):
+            where = f" in {place}" if place else ""
+            said = one_line(printable(found["said"]), 140)
+            return f"the task ended well, though {what}: {said}{where}"
     if (program := _NOT_RUN.search(stderr)) is not None:
         return f"the task ended well, though its shell could not run {program[1]}: {program[2]}"
     return None
@@ -59,6 +58,8 @@ def unnoticed_failure(case: Case, stderr: str) -> str | None:
 
 def _kind(before: str, frames: str) -> str | None:
     """Return what has failed by a traceback that was printed; ``None`` where that is not sure."""
+    if _OF_THREAD.search(before):
+        return "a thread of it failed, and what that was to give is missing"
     if _OF_PROCESS.search(before):
         return "a process of it failed, and what that was to give is missing"
     if _OF_ASYNCIO.search(before):
