@@ -8,7 +8,7 @@ from msgspec import Struct
 from bundle_protocol.messages import wire_argument
 from runner.bundle.foreign.imports import model_files
 from runner.bundle.foreign.script import no_model
-from runner.bundle.source import read_source
+from runner.bundle.source import Source, read_source
 
 _LIKELY = ("simulate", "run", "main", "model", "simulation", "solve", "run_model", "run_simulation")
 _HELPERS = ("get", "load", "make", "parse", "plot", "read", "save", "set", "test", "write")
@@ -45,7 +45,7 @@ def find_functions(folder: Path) -> list[ModelFunction]:
         function
         for name in model_files(folder)
         if (source := read_source(folder / name)) is not None and no_model(source) is None
-        for function in functions_in(folder, name)
+        for function in _functions(name, source)
         if not function.name.startswith(_HELPERS)
     ]
     likely = [function for function in found if function.is_likely]
@@ -55,7 +55,11 @@ def find_functions(folder: Path) -> list[ModelFunction]:
 def functions_in(folder: Path, file: str) -> list[ModelFunction]:
     """Return the functions of a file that can be called with a task's parameters."""
     source = read_source(folder / file)
-    if source is None or not all(map(str.isidentifier, file.removesuffix(".py").split("/"))):
+    return [] if source is None else _functions(file, source)
+
+
+def _functions(file: str, source: Source) -> list[ModelFunction]:
+    if not all(map(str.isidentifier, file.removesuffix(".py").split("/"))):
         return []
     return [
         ModelFunction(file, node.name, _arguments(node), _takes_parameters(node))
