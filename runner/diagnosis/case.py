@@ -243,8 +243,15 @@ class Case:
         retryable: bool | None = None,
     ) -> Finding:
         """Make a finding of what has failed in the child, in its phase."""
-        hint_list = list(hints)
-        return Finding(code, summary, self.phase, explanation, hint_list, exception, retryable)
+        return Finding.of(
+            code,
+            summary,
+            explanation,
+            *hints,
+            phase=self.phase,
+            exception=exception,
+            retryable=retryable,
+        )
 
     def raised(self, summary: str, explanation: str = "", *hints: Hint) -> Finding:
         """Make one of what the bundle's code has raised, at its load or in a task."""

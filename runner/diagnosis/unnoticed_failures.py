@@ -7,12 +7,6 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line, printable
 
-# As threading.excepthook prints it: the thread, the indented frames, the exception.
-_FAILED = re.compile(
-    r"^Exception in thread [^\n]{1,300}:\n"
-    r"Traceback \(most recent call last\):\n((?:[ \t][^\n]*\n)+)([^\s][^\n]*)",
-    re.MULTILINE,
-)
 # A traceback by itself tells nothing: logging.exception() and traceback.print_exc() are what code
 # writes that has taken notice. What is printed for an exception that nobody has caught is known by
 # the line before, or, of a program, by a first frame that is no function's.
@@ -21,6 +15,7 @@ _UNCAUGHT = re.compile(
     r"^Traceback \(most recent call last\):\n(?P<frames>(?:[ \t][^\n]*\n)+)(?P<said>[^\s][^\n]*)",
     re.MULTILINE,
 )
+# As threading.excepthook and multiprocessing print it.
 _OF_THREAD = re.compile(r"^Exception in thread [^\n]{1,300}:\n\Z", re.MULTILINE)
 _OF_POOL = re.compile(r"^Exception in thread |/(?:multiprocessing|loky)/", re.MULTILINE)
 _OF_PROCESS = re.compile(r"^Process \S{1,100}:\n\Z", re.MULTILINE)
@@ -73,11 +68,12 @@ def add_failed_thread(case: Case, finding: Finding) -> None:
     """Say of a failure of the code that a thread which it had started failed first."""
     if case.evidence.stderr is None or finding.code not in (Code.TASK_RAISED, Code.LOAD_RAISED):
         return
-    failed = _FAILED.search(case.evidence.stderr.text)
+    printed = _UNCAUGHT.finditer(case.evidence.stderr.text)
+    failed = next((one for one in printed if _OF_THREAD.search(one["before"])), None)
     if failed is None:
         return
-    place = case.printed_place(failed[1]) or "a library"
-    said = one_line(printable(failed[2]), 140)
+    place = case.printed_place(failed["frames"]) or "a library"
+    said = one_line(printable(failed["said"]), 140)
     finding.explanation += (
         f" Before that, a thread that it had started ended in {place} by {said}: what the thread"
         " was to give is missing."

@@ -34,7 +34,7 @@ _SYSTEM = re.compile(
 # Programs, of which the index has nothing, or a stranger's package.
 _PROGRAM = re.compile(
     r"imagemagick|ffmpeg|x264|x265|ghostscript|pandoc|texlive-core|tectonic|openmpi|mpich|gsl|proj"
-    r"|geos|udunits2?|eccodes|wgrib2|ncview|r-irkernel|julia|octave|gnuplot|povray|openbabel|glpk"
+    r"|geos|udunits2?|eccodes|wgrib2|ncview|julia|octave|gnuplot|povray|openbabel|glpk"
 )
 _DEPENDENCY = re.compile(r"(?:[\w.-]+::)?([\w.-]+)\s*(.*)")
 
