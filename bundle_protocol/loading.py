@@ -264,12 +264,13 @@ def _defined_within(module: ModuleType, name: str) -> str:
     with standard.standard_library():
         import ast  # What only such a failure is worth.
 
+        from bundle_protocol.syntax_tree import parse
+
     try:
         with open(module.__file__ or "", encoding="utf-8") as file:
             text = file.read()
-        top = ast.parse(text).body
-    # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
-    except (OSError, ValueError, SyntaxError, RecursionError, SystemError):
+        top = parse(text).body
+    except (OSError, ValueError, SyntaxError, RecursionError):
         return ""
     for outer in top:
         for node in ast.walk(outer):

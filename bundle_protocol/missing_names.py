@@ -144,11 +144,12 @@ def _top_line(frame: FrameType) -> str | None:
     """The first statement of a module, after its docstring and what it takes of the future."""
     import ast  # What only such a slip is worth.
 
+    from bundle_protocol.syntax_tree import parse
+
     lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
     try:
-        body = ast.parse("".join(lines)).body if len(lines) <= _MAX_LINES else []
-    # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
-    except (SyntaxError, ValueError, RecursionError, SystemError):
+        body = parse("".join(lines)).body if len(lines) <= _MAX_LINES else []
+    except (SyntaxError, ValueError, RecursionError):
         return None
     for node in body:
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -10,6 +10,7 @@ from types import FunctionType
 from bundle_protocol import standard
 from bundle_protocol.describe import describe_place
 from bundle_protocol.messages import ErrorCode, RequestError
+from bundle_protocol.syntax_tree import parse
 
 # Methods that are called so write the file that is their first argument: savefig(), to_csv().
 _WRITES = re.compile(r"(?:savefig|savez?(?:txt|_\w+)?|to_\w+|imsave|write_\w+)$")
@@ -28,9 +29,8 @@ def add_returning_line(error: RequestError, function: object) -> None:
 
         try:
             source, first = inspect.getsourcelines(code)
-            (defined,) = ast.parse(textwrap.dedent("".join(source))).body
-        # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
-        except (OSError, SyntaxError, ValueError, RecursionError, SystemError):
+            (defined,) = parse(textwrap.dedent("".join(source))).body
+        except (OSError, SyntaxError, ValueError, RecursionError):
             return
         line = _returning_line(defined, caught="exception" in (error.data or {}))
         if line is not None and error.data is not None:

@@ -9,6 +9,7 @@ from types import FunctionType, MethodType
 
 from bundle_protocol.failing_line import NAMED, FailingLine
 from bundle_protocol.returning_lines import of_function
+from bundle_protocol.syntax_tree import parse
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -72,9 +73,8 @@ def _of_code(code: CodeType, variables: dict[str, object]) -> dict[str, str | in
     if code.co_name == "<lambda>" or not 0 < len(lines) <= _MAX_LINES:
         return {}
     try:
-        tree = ast.parse("".join(lines))
-    # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
-    except (SyntaxError, ValueError, RecursionError, SystemError):
+        tree = parse("".join(lines))
+    except (SyntaxError, ValueError, RecursionError):
         return {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:

@@ -131,6 +131,8 @@ def _draws(text: str, draws: str) -> list[tuple[int, str]]:
     with standard_library():
         import ast
         import re
+
+        from bundle_protocol.syntax_tree import parse
     found = [
         (number, match)
         for number, line in enumerate(text.split("\n"), 1)
@@ -138,9 +140,8 @@ def _draws(text: str, draws: str) -> list[tuple[int, str]]:
     ]
     if draws is _PYTHON_DRAWS and found:
         try:
-            calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-        # A SystemError: another thread parses beside this one, on 3.11 (CPython's issue 106905).
-        except (SyntaxError, ValueError, RecursionError, SystemError):
+            calls = [node for node in ast.walk(parse(text)) if isinstance(node, ast.Call)]
+        except (SyntaxError, ValueError, RecursionError):
             return []
         starts = {(node.lineno, node.col_offset) for node in calls}
         found = [(number, match) for number, match in found if (number, match.start()) in starts]

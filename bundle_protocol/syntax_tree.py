@@ -1,5 +1,7 @@
 """Parses Python source, in whichever thread."""
 
+from __future__ import annotations
+
 import ast
 from contextlib import suppress
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bundle_protocol.syntax_tree import parse
 from runner.stored_files import open_stored
-from runner.syntax_tree import parse
 
 _MOST_BYTES = 1 << 20
 

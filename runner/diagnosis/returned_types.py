@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Sequence
 
+from bundle_protocol.syntax_tree import parse
 from runner.diagnosis.case import Case
 from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import printable
-from runner.syntax_tree import parse
 
 _OUTPUT = re.compile(r"output '(.{1,202}?)' is an? ([\w.]{1,200}), not bytes")
 _WHOLE = re.compile(r"the wire function returned an? ([\w.]{1,200})( of .{1,500})?, not a dict")

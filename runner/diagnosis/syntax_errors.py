@@ -4,13 +4,13 @@ import re
 
 from msgspec import UNSET
 
+from bundle_protocol.syntax_tree import parse
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.remedies import as_utf_8, requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line
-from runner.syntax_tree import parse
 
 # What git(1) and others put before, between and after the two sides of a conflict.
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")

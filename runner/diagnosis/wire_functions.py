@@ -4,12 +4,12 @@ import ast
 import re
 
 from bundle_protocol.messages import WIRE_ARGUMENTS, wire_argument
+from bundle_protocol.syntax_tree import parse
 from bundle_protocol.wire_functions import IS_A_GENERATOR
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.remedies import init_hint
 from runner.diagnosis.report.model import Edit, Frame, Hint, by_hand
-from runner.syntax_tree import parse
 
 _MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
 _PYPROJECT = "pyproject.toml"

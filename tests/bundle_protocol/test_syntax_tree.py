@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from runner.syntax_tree import parse
+from bundle_protocol.syntax_tree import parse
 
 TEXT = "\n".join(f"def f{i}(x):\n    return [a + {i} for a in (x, x * 2)]" for i in range(300))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from bundle_protocol.syntax_tree import parse
 from runner.bundle.files import files_like, read_text
 from runner.bundle.foreign.imports import (
     files_below,
@@ -17,7 +18,6 @@ from runner.bundle.foreign.imports import (
 )
 from runner.bundle.foreign.model import Foreign
 from runner.diagnosis.case import Failure
-from runner.syntax_tree import parse
 
 _MOST_BELOW = 50
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")

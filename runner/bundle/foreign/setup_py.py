@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from bundle_protocol.syntax_tree import parse
 from runner.bundle.foreign.imports import imports_of, required_by
 from runner.bundle.foreign.model import Foreign, text_or_none
-from runner.syntax_tree import parse
 
 _OF_SETUPTOOLS = {"distutils", "pkg_resources", "setuptools"}
 _LISTS = ("packages", "py_modules")

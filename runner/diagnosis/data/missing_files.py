@@ -5,6 +5,7 @@ import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from bundle_protocol.near_names import nearest
+from bundle_protocol.syntax_tree import parse
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.compiled_sources import not_compiled
 from runner.diagnosis.data.broken_links import broken_link
@@ -12,7 +13,6 @@ from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
-from runner.syntax_tree import parse
 
 # Not every library gives the name as an attribute, as open() does.
 _QUOTED = re.compile(r"'([^'\n]{1,4096})'")

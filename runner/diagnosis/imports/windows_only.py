@@ -2,11 +2,11 @@
 
 import ast
 
+from bundle_protocol.syntax_tree import parse
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
-from runner.syntax_tree import parse
 
 # The last ones are of pywin32, which has no wheel for another system.
 _MODULES = {"_winapi", "_winreg", "msilib", "msvcrt", "nt", "winreg", "winsound",
