@@ -63,6 +63,10 @@ class FailingLine:
                 if name:
                     yield name, self.value_of(name)
 
+    def calls(self, name: str) -> bool:
+        """Tell whether the line calls what is called so."""
+        return re.search(rf"(?<![\w.]){re.escape(name)}\(", self.text) is not None
+
     def made(self, name: str) -> dict[str, object]:
         """Find the line that last gives a name its value, as far as the text above tells.
 

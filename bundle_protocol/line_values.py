@@ -9,6 +9,7 @@ import builtins
 import re
 from collections.abc import Iterator
 from itertools import islice
+from types import FunctionType
 
 from bundle_protocol.failing_line import LITERAL, NAMED, FailingLine
 
@@ -37,7 +38,8 @@ def line_values(at: FailingLine) -> dict[str, object]:
     """Tell what the bundle's line that an exception is about has in hand.
 
     :returns: ``text_of``, as the line has it, and ``text``, where one text is written as a number;
-        ``hides``, a variable where a function or a module of its name is meant; ``none``, the one
+        ``hides``, a variable where a function or a module of its name is meant; ``module_called``,
+        and of it ``functions``; ``none``, the one
         name that stands for None; ``as_item``, an object's attribute that is asked for as a key;
         ``whole``, an array of whole numbers that is to hold others; with these, and of a table with
         a column of text, ``made_line`` and ``made_text``; ``values``, all others.
@@ -53,6 +55,10 @@ def line_values(at: FailingLine) -> dict[str, object]:
         if _has_attribute(at.value_of(name), key):
             return {"as_item": f"{name}.{key}"}
     about = _ABOUT_ANOTHER.search(message)
+    if message.startswith("'module' object is not callable"):
+        called = [name for name, it in found.items() if type(it) is type(re) and at.calls(name)]
+        for name in called if len(called) == 1 else ():
+            return {"module_called": name, "functions": _functions(found[name], name)}
     hiding = [name for name in found if about and _hides(at, name, about[1])]
     if len(hiding) == 1:
         return {"hides": hiding[0], **at.made(hiding[0])}
@@ -124,8 +130,19 @@ def _hides(at: FailingLine, name: str, attribute: str | None) -> bool:
         return False
     other = shared.get(name, vars(builtins).get(name))
     if attribute is None:
-        return callable(other) and re.search(rf"(?<![\w.]){name}\(", at.text) is not None
+        return callable(other) and at.calls(name)
     return type(other) is type(builtins) and attribute in vars(other)
+
+
+def _functions(module: object, name: str) -> str:
+    """The one of a module's functions that is called as it is; else those that it has itself."""
+    has, name = vars(module), name.rpartition(".")[2]
+    if callable(has.get(name)):
+        return name
+    own = (one for one in has.values() if getattr(one, "__module__", None) == has["__name__"])
+    kinds = (FunctionType, type)
+    names = [one.__name__ for one in own if isinstance(one, kinds) and one.__name__[:1] != "_"]
+    return ", ".join(names[:_MOST])
 
 
 def _told(value: object) -> str:

@@ -25,6 +25,11 @@ _CONDA_LINE = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$", re.MULTILINE)
 _CONDA_HEAD = "conda create --name <env> --file <this file>"
 
 
+def is_of_pip(line: str) -> bool:
+    """Tell whether a line is of pip's own language: an option, a path or a URL."""
+    return _OF_PIP.match(line) is not None
+
+
 def is_of_conda(text: str) -> bool:
     """Tell whether a requirements.txt is what ``conda list --export`` writes, and none of pip's."""
     return _CONDA_HEAD in text or _CONDA_LINE.search(text) is not None
@@ -178,7 +183,7 @@ def requirement_lines(text: str) -> tuple[str, ...]:
     found: list[str] = []
     for number, requirement in numbered_lines(text):
         found.append(requirement)
-        of_pip = _OF_PIP.match(requirement) and not _OF_GIT.fullmatch(requirement)
+        of_pip = is_of_pip(requirement) and not _OF_GIT.fullmatch(requirement)
         if not of_pip or _OTHER_COMMENT.fullmatch(requirement):
             check_requirement(requirement, f"{REQUIREMENTS}:{number}")
     return tuple(found)

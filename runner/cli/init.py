@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,8 +19,15 @@ from runner.bundle.source import read_code
 from runner.bundle.wire_source import functions_of_three
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
-from runner.cli.init_files import build_table, modules_table, project_table, wire_of
+from runner.cli.init_files import (
+    build_table,
+    modules_table,
+    project_table,
+    requirements_edit,
+    wire_of,
+)
 from runner.diagnosis.case import Failure
+from runner.diagnosis.report.model import Edit
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.study.writing import write_whole
 
@@ -77,7 +85,19 @@ def _written(folder: Path, missing: "_Missing") -> list[str]:
         with pyproject.open("ab") as file:
             write_whole(file.fileno(), "".join(f"\n{one}" for one in missing.tables).encode())
         wrote.append(f"what {PYPROJECT} lacked")
-    return wrote
+    if missing.edit is not None:
+        _change(folder, missing.edit)
+        wrote.append(f"what {missing.edit.file} lacked")
+    return list(dict.fromkeys(wrote))
+
+
+def _change(folder: Path, edit: Edit) -> None:
+    """Make the change in a copy, which takes the file's place."""
+    file = (folder / edit.file).resolve()
+    copy = file.with_name(f".{file.name}.new")
+    _write_new(copy, edit.apply(read_text(folder, edit.file)))
+    shutil.copymode(file, copy)
+    copy.replace(file)
 
 
 def _write_new(file: Path, text: str) -> None:
@@ -100,6 +120,8 @@ class _Missing(Struct):
     """The text of a wire.py."""
     anew: bool = False
     """True if the pyproject.toml that is there is to be written again."""
+    edit: Edit | None = None
+    """The change by which a file that is there declares what the model's code imports."""
     source: str | None = None
     """The file of another tool that it is taken from."""
     notes: tuple[str, ...] = ()
@@ -145,8 +167,11 @@ def _missing_from(folder: Path, pyproject: Pyproject | None, named: str | None) 
         has_wire = False
     model = None if has_wire else _what_runs(folder, known, named)
     missing, is_empty = _Missing(), False
-    if not described:
-        file = None if model is None or isinstance(model, str) else model.file
+    file = None if model is None or isinstance(model, str) else model.file
+    if described and file:
+        code = needed_by_code(folder, file) or python_files(folder, file)
+        missing.edit = requirements_edit(folder, known, code) if code else None
+    elif not described:
         code = needed_by_code(folder, file) or python_files(folder, file)
         if foreign and file:
             foreign = foreign.with_needs_of(code)

@@ -8,14 +8,19 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from runner.bundle.files import files_like
+from runner.bundle.files import files_like, has_file, read_text
 from runner.bundle.foreign.function import ModelFunction
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.runnable import Notebook, Runnable
 from runner.bundle.foreign.script import Script
+from runner.bundle.pyproject import Pyproject
+from runner.bundle.read import LOCK
+from runner.bundle.requirements import REQUIREMENTS, is_of_pip, numbered_lines
 from runner.cli import init_script_templates as script_templates
 from runner.cli import init_templates as templates
 from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.model import Edit
 
 _BESIDE = "sys.path.insert(0, str({file}.parent))  # as where it is run by itself\n"
 _SRC = """import sys
@@ -59,6 +64,28 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
         lines += ["", '[project.entry-points."modelops.wire"]']
         lines += [f"{_string(key)} = {_string(value)}" for key, value in foreign.wires]
     return "\n".join([*lines, ""]), tuple(notes)
+
+
+def requirements_edit(folder: Path, pyproject: Pyproject, code: Foreign) -> Edit | None:
+    """The edit by which a bundle declares what its code imports of many users' packages.
+
+    :returns: ``None`` where nothing is missing, or what is declared is not known here: a lock may
+        have it, a build, or a file or URL that pip is told of.
+    """
+    if pyproject.is_project:
+        there = PyprojectText.of(pyproject.text)
+        declared = there.items("project", "dependencies")
+        is_known = "dependencies" not in there.items("project", "dynamic")
+        is_known = is_known and not has_file(folder, LOCK)
+    else:
+        declared = [line for _, line in numbered_lines(read_text(folder, REQUIREMENTS))]
+        is_known = True
+    lacking = code.needed_beside(declared)
+    if not lacking or not is_known or any(map(is_of_pip, declared)):
+        return None
+    if pyproject.is_project:
+        return there.with_item("project", "dependencies", *lacking)
+    return Edit(file=REQUIREMENTS, after="\n".join(lacking))
 
 
 def build_table(foreign: Foreign) -> str:

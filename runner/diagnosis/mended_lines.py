@@ -113,6 +113,22 @@ def of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | Non
     return None
 
 
+def calls_module(
+    case: Case, exception: ExceptionInfo, frame: Frame, module: str
+) -> tuple[str, Hint]:
+    """The line that calls a module: by its one function that may be meant, if there is one."""
+    functions = printable(str(exception.attributes.get("functions") or ""))
+    last, text = printable(module.rpartition(".")[2]), frame.text or ""
+    if not functions or "," in functions:
+        title = f"call a function of it: it has {functions or 'none itself'}"
+        return f"calls {last}, which is a module", Hint(title)
+    after = re.sub(rf"(?<![\w.]){re.escape(module)}\(", f"{module}.{functions}(", text)
+    title = f"call the function of it: {module}.{functions}()"
+    of_name = " of that name" if functions == last else ""
+    edit = case.line_edit(frame, after)
+    return f"calls the module {last}, and not its function{of_name}", Hint(title, edit=edit)
+
+
 def made_whole(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:
     """The line with a whole number where it counts with another one, if it does so once."""
     text, message = frame.text or "", exception.message

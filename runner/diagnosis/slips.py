@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.mended_lines import calls_module
 from runner.diagnosis.remedies import as_utf_8
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -107,8 +108,6 @@ _REWRITTEN = (
      "datetime.datetime.", "asks the module datetime for what its class of that name has"),
     (r"type object 'datetime.datetime' has no attribute 'datetime'", r"\bdatetime\.datetime\b",
      "datetime", "asks the class datetime for itself, as if it were the module"),
-    (r"^'module' object is not callable", r"(?<![\w.])(datetime|tqdm|copy|glob|pprint)\(",
-     r"\1.\1(", "calls a module, and not what it has of that name"),
     (r"^Object arrays cannot be loaded when allow_pickle=False", r"\b(np|numpy)\.load\(([^()]+)\)",
      r"\1.load(\2, allow_pickle=True)", "loads an array of objects, which are pickled"),
     (r"context has already been set", r"\bset_start_method\(([^()=]+)\)",
@@ -260,6 +259,8 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _not_imported(case, frame, exception)
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
+    if own and isinstance(module := exception.attributes.get("module_called"), str):
+        return calls_module(case, exception, frame, module)
     if own and isinstance(asked := exception.attributes.get("as_item"), str):
         name, _, key = asked.rpartition(".")
         written = rf"(?<![\w.]){re.escape(name)}\[(['\"]){re.escape(key)}\1\]"

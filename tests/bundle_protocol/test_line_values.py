@@ -70,3 +70,23 @@ def test_a_variable_that_hides_a_function_or_a_module_is_told(
     line: str, name: str | None, tmp_path: Path
 ) -> None:
     assert line_values(failing(tmp_path, line)).get("hides") == name
+
+
+@pytest.mark.parametrize(
+    ("line", "module", "functions"),
+    [
+        ("import copy\n    copy([1])", "copy", "copy"),
+        ("import os.path as where\n    n = where('a')", "where", None),
+        ("import bisect\n    rates = bisect([1], 1)", "bisect", "bisect"),
+        ("import colorsys\n    rates = [colorsys(n) for n in [1]]", "colorsys", None),
+        ("n = [statistics][0]()", None, None),
+    ],
+)
+def test_a_module_that_is_called_is_told_with_what_it_has(
+    line: str, module: str | None, functions: str | None, tmp_path: Path
+) -> None:
+    found = line_values(failing(tmp_path, line))
+    assert found.get("module_called") == module
+    if module is not None:
+        told = str(found["functions"])
+        assert told == functions if functions else ", " in told

@@ -628,3 +628,46 @@ def test_imports_become_requirements_but_for_what_may_be_missing_or_a_strangers(
     assert "colours" not in said
     assert "once wire.py calls the model" in said
     assert "no model is called yet" in (folder / "wire.py").read_text()
+
+
+MODEL = (
+    "import numpy, cv2, strangers\ndef run(n=3):\n    return {'sum': int(numpy.arange(n).sum())}\n"
+)
+PROJECT = '[project]\nname = "m"\nversion = "1"\ndependencies = [{}]\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "declared", "then"),
+    [
+        ("requirements.txt", "", "opencv-python-headless\nnumpy\n"),
+        ("requirements.txt", "opencv-python\nscipy  # 1\n", "opencv-python\nscipy  # 1\n\nnumpy\n"),
+        ("requirements.txt", "-r others.txt\n", "-r others.txt\n"),
+        ("requirements.txt", "NumPy==1.26\ncv2 @ git+https://x/y\n", None),
+        (
+            "pyproject.toml",
+            PROJECT.format('"scipy"'),
+            PROJECT.format('"scipy", "opencv-python-headless", "numpy"'),
+        ),
+        ("pyproject.toml", PROJECT.format('"numpy", "opencv-python"'), None),
+    ],
+)
+def test_what_is_declared_gets_what_the_model_imports_of_many_users(
+    tmp_path: Path, file: str, declared: str, then: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / file).write_text(declared)
+    (tmp_path / file).chmod(0o640)
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / file).read_text() == (declared if then is None else then)
+    assert (tmp_path / file).stat().st_mode & 0o777 == 0o640
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(["model.py", "wire.py", file])
+    said = capfd.readouterr().err
+    assert (f"what {file} lacked" in said) == (then not in (None, declared))
+
+
+def test_a_lock_says_what_there_is_and_nothing_is_added(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "pyproject.toml").write_text(PROJECT.format('"scipy"'))
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / "pyproject.toml").read_text() == PROJECT.format('"scipy"')

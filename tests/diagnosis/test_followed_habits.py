@@ -32,6 +32,11 @@ MENDED = {
     "a count of many": ("", "n = 3 / 1; b = [0] * n", "can't multiply sequence by non-int"),
     "a count in brackets": ("", "n = 3; b = [0] * (n / 2)", "can't multiply sequence by non-int"),
     "an index": ("", "n = 3; b = [0, 1, 2][n / 2]; c = b", "list indices must be integers"),
+    "a module that is called": (
+        "import copy",
+        "copy({'a': 1})",
+        "calls the module copy, and not its function of that name",
+    ),
     "a time zone": (
         "import zoneinfo",
         "zoneinfo.ZoneInfo('Berlin')",
@@ -118,7 +123,6 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "x = pd.concat((a, b))"),
         ("x = np.hstack(a, [1, 2])", "hstack() takes 1 positional argument but 2 were given",
          "x = np.hstack((a, [1, 2]))"),
-        ("for i in tqdm(days):", "'module' object is not callable", "for i in tqdm.tqdm(days):"),
         ("a = np.load(name)", "Object arrays cannot be loaded when allow_pickle=False",
          "a = np.load(name, allow_pickle=True)"),
         ("x = rng.rand(2, n)", "'numpy.random._generator.Generator' object has no attribute 'rand'",

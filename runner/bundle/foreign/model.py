@@ -1,10 +1,14 @@
 """The needs of a model, as a file of another tool says them."""
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
 from packaging.utils import canonicalize_name
+
+from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
+from runner.diagnosis.knowledge.well_known import is_well_known
 
 
 def text_or_none(value: object) -> str | None:
@@ -46,6 +50,21 @@ class Foreign(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self, dependencies=(*self.dependencies, *others), notes=(*self.notes, *code.notes)
         )
+
+    def needed_beside(self, declared: Iterable[str]) -> list[str]:
+        """Its dependencies that many users have, and that none of the declared ones stands for.
+
+        A stranger's is left out: what is imported may come with one that is declared.
+        """
+        asked = list(map(_distribution, declared))
+        return [
+            text
+            for text in self.dependencies
+            if is_well_known(name := _distribution(text)) or modules_named_otherwise(name)
+            # opencv-python has what opencv-python-headless has
+            if not any(f"{one}-".startswith(f"{name}-") for one in asked)
+            and not any(f"{name}-".startswith(f"{one}-") for one in asked)
+        ]
 
 
 def _distribution(requirement: str) -> str:

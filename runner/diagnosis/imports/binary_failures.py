@@ -274,9 +274,10 @@ def _other_python(case: Case, exception: ExceptionInfo) -> Finding | None:
     if not compiled or any(tag in ours for tag in tags):
         return None
     package, file = name.partition(".")[0], compiled[0]
-    # cpython-311-aarch64-linux-gnu: the Python, then the machine.
-    same_python = tags[0][:1] and tags[0][0].split("-")[:2] == (python.soabi or "").split("-")[:2]
-    another = "kind of machine" if same_python else "Python"
+    tag = tags[0][0] if tags[0] else ""
+    theirs, own = _parts_of_tag(tag), _parts_of_tag(python.soabi or "")
+    same_machine = not (theirs[1] and own[1]) or theirs[1] == own[1]
+    another = "Python" if same_machine else "kind of machine"
     release = f"release of {distribution_named(package)}"
     bundled = file in case.bundle_files
     hints = [
@@ -284,8 +285,8 @@ def _other_python(case: Case, exception: ExceptionInfo) -> Finding | None:
         if bundled
         else Hint(f"take a {release} that is made for {python.soabi}")
     ]
-    minor = re.fullmatch(r"(?:cpython-|cp|pypy)(\d)(\d+).*", tags[0][0]) if tags[0] else None
-    if bundled and minor and not same_python:
+    minor = re.fullmatch(r"(?:cpython-|cp|pypy)(\d)(\d+).*", tag)
+    if bundled and minor and same_machine:
         hints[:0] = _on_its_python(case, f"{minor[1]}.{minor[2]}")
     return case.found(
         Code.IMPORT_FAILED,
@@ -293,6 +294,15 @@ def _other_python(case: Case, exception: ExceptionInfo) -> Finding | None:
         f"{python.implementation} {python.version} here loads only files tagged {python.soabi}.",
         *hints,
     )
+
+
+def _parts_of_tag(tag: str) -> tuple[str, str]:
+    """The Python of a tag and the machine: ``cpython-311-aarch64-linux-gnu``, ``cp311-win_amd64``.
+
+    A Mac's tag names no machine: ``cpython-311-darwin``.
+    """
+    found = re.fullmatch(r"((?:cpython-|cp|pypy|graalpy)\d\w*)(?:-pp\d+)?-?(.*)", tag)
+    return (found[1], found[2]) if found else (tag, "")
 
 
 def _on_its_python(case: Case, minor: str) -> list[Hint]:

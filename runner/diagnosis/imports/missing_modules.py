@@ -82,7 +82,8 @@ def _asked(exception: ExceptionInfo, name: str) -> str:
 
 def _not_compiled(case: Case, exception: ExceptionInfo, missing: Missing) -> Finding | None:
     """The bundle has a module as source in another language."""
-    path = re.escape(missing.name.replace(".", "/"))
+    # A module cannot be called as its source often is: ising-model.cpp.
+    path = re.escape(missing.name.replace(".", "/")).replace("_", "[-_]")
     source = re.compile(rf"(?:.*/)?{path}\.(pyx|c|cc|cpp|f|f90|f95|rs)")
     found = [one for file in case.bundle_files if (one := source.fullmatch(file))]
     if len(found) != 1:
@@ -94,6 +95,8 @@ def _not_compiled(case: Case, exception: ExceptionInfo, missing: Missing) -> Fin
         how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
     elif kind.startswith("f"):
         how = "by meson-python, which runs f2py; setuptools knows no Fortran"
+    elif any(PurePosixPath(one).name == "CMakeLists.txt" for one in case.bundle_files):
+        how = "by scikit-build-core, which runs its CMakeLists.txt"
     return case.found(
         Code.MODULE_NOT_FOUND,
         f"{where} imports {missing.name!r}, which is {file} in the bundle, and is not compiled",

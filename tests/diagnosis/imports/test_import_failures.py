@@ -1,5 +1,7 @@
 """Why the bundle's code could not be imported: real children, and words kept from real machines."""
 
+import platform
+import sys
 from pathlib import Path
 
 import pytest
@@ -261,15 +263,30 @@ def test_a_dependency_with_a_marker_for_elsewhere_is_told_apart() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_compiled_module_for_another_python_is_told_apart(tmp_path: Path) -> None:
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the tags are those of x86-64")
+@pytest.mark.skipif(sys.platform != "linux", reason="the tags are those of Linux")
+@pytest.mark.parametrize(
+    ("tag", "another"),
+    [
+        ("cpython-39-x86_64-linux-gnu.so", "another Python"),
+        ("cpython-39-darwin.so", "another kind of machine"),
+        ("cpython-311-aarch64-linux-gnu.so", "another kind of machine"),
+        ("cp39-win_amd64.pyd", "another kind of machine"),
+    ],
+)
+async def test_a_compiled_module_for_another_python_is_told_apart(
+    tag: str, another: str, tmp_path: Path
+) -> None:
     files = {
         "wire.py": f"import fast._core\n{WIRE}",
         "fast/__init__.py": "",
-        "fast/_core.cpython-39-x86_64-linux-gnu.so": "",
+        f"fast/_core.{tag}": "",
     }
     report = await load(tmp_path, files)
     assert report.code is Code.IMPORT_FAILED
-    assert "another Python" in report.summary and "cpython-39" in report.summary
+    assert another in report.summary and tag in report.summary
+    # Another Python of this machine loads no file of a Mac.
+    assert ("run it on Python 3.9" in report.hints[0].title) == (another == "another Python")
 
 
 @pytest.mark.anyio

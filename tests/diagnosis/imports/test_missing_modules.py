@@ -199,6 +199,7 @@ def test_a_whole_run_tells_an_extra_that_is_not_installed(
         ("sir._core", "sir/_core.pyx", "cythonize(['sir/_core.pyx'])"),
         ("core", "src/core.c", "Extension('core', ['src/core.c'])"),
         ("flux", "flux.f90", "meson-python"),
+        ("ising_model", "cpp/ising-model.cpp", "['cpp/ising-model.cpp']"),
     ],
 )
 def test_a_module_that_is_not_compiled_is_no_package_of_the_index(
