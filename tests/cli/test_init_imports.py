@@ -630,7 +630,7 @@ def test_imports_become_requirements_but_for_what_may_be_missing_or_a_strangers(
     assert "no model is called yet" in (folder / "wire.py").read_text()
 
 
-MODEL = (
+IMPORTING = (
     "import numpy, cv2, strangers\ndef run(n=3):\n    return {'sum': int(numpy.arange(n).sum())}\n"
 )
 PROJECT = '[project]\nname = "m"\nversion = "1"\ndependencies = [{}]\n'
@@ -654,7 +654,7 @@ PROJECT = '[project]\nname = "m"\nversion = "1"\ndependencies = [{}]\n'
 def test_what_is_declared_gets_what_the_model_imports_of_many_users(
     tmp_path: Path, file: str, declared: str, then: str | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "model.py").write_text(IMPORTING)
     (tmp_path / file).write_text(declared)
     (tmp_path / file).chmod(0o640)
     assert main(["init", str(tmp_path)]) == 0
@@ -666,7 +666,7 @@ def test_what_is_declared_gets_what_the_model_imports_of_many_users(
 
 
 def test_a_lock_says_what_there_is_and_nothing_is_added(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "model.py").write_text(IMPORTING)
     (tmp_path / "pyproject.toml").write_text(PROJECT.format('"scipy"'))
     (tmp_path / "uv.lock").write_text("version = 1\n")
     assert main(["init", str(tmp_path)]) == 0
