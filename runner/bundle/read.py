@@ -24,6 +24,7 @@ from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject, read_t
 from runner.bundle.requirements import (
     REQUIREMENTS,
     is_of_conda,
+    is_table_of_pip,
     optional_dependencies,
     requirement_lines,
 )
@@ -114,6 +115,8 @@ def _declared(folder: Path, pyproject: Pyproject, *, ignore_lock: bool) -> _Decl
         text = read_text(folder, REQUIREMENTS)
         if is_of_conda(text):
             raise _of_conda(folder)
+        if is_table_of_pip(text):
+            raise _table_of_pip(folder)
         lines = requirement_lines(text)
         return _Declared(folder.name, None, "requirements.txt", lines)
     name = project_name(pyproject)
@@ -160,8 +163,21 @@ def _not_yet(folder: Path, foreign: "Foreign") -> Exception:
 def _of_conda(folder: Path) -> Exception:
     return invalid(
         f"{REQUIREMENTS} is a list of conda's packages, which are other ones than the index has",
-        "`conda list --export` wrote it, and `pip freeze` writes what is meant here.",
+        "`conda list` wrote it, and `pip freeze` writes what is meant here.",
         _init(folder, f"write {PYPROJECT} from it: {REQUIREMENTS} stays as it is"),
+    )
+
+
+def _table_of_pip(folder: Path) -> Exception:
+    file = shlex.quote(str(folder / REQUIREMENTS))
+    return invalid(
+        f"{REQUIREMENTS} is a table of packages, which pip itself cannot read",
+        "`pip list` wrote it, and `pip freeze` writes what is meant here.",
+        Hint(
+            "make a requirement of each line",
+            command=f"awk 'NR > 2 {{ print $1 \"==\" $2 }}' {file} > {file}.new"
+            f" && mv {file}.new {file}",
+        ),
     )
 
 

@@ -22,7 +22,14 @@ _OF_PIP = re.compile(r"[-.]|.*(?:/|\s--|\$\{|\.(?:whl|zip|tgz|tar\.\w+)$)", re.D
 _OTHER_COMMENT = re.compile(r"([\w.\[\]-][^:@/;]*)\s//\s*(.*)")
 
 _CONDA_LINE = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$", re.MULTILINE)
-_CONDA_HEAD = "conda create --name <env> --file <this file>"
+_CONDA_HEADS = ("conda create --name <env> --file <this file>", "# packages in environment at ")
+# As `pip list` writes: names and versions below a head.
+_TABLE = re.compile(r"Package\s+Version\b.*\r?\n-+\s+-+")
+
+
+def is_table_of_pip(text: str) -> bool:
+    """Tell whether a requirements.txt is what ``pip list`` writes, which pip itself cannot read."""
+    return _TABLE.match(text.lstrip()) is not None
 
 
 def is_of_pip(line: str) -> bool:
@@ -31,8 +38,8 @@ def is_of_pip(line: str) -> bool:
 
 
 def is_of_conda(text: str) -> bool:
-    """Tell whether a requirements.txt is what ``conda list --export`` writes, and none of pip's."""
-    return _CONDA_HEAD in text or _CONDA_LINE.search(text) is not None
+    """Tell whether a requirements.txt is what ``conda list`` writes, and none of pip's."""
+    return any(head in text for head in _CONDA_HEADS) or _CONDA_LINE.search(text) is not None
 
 
 def check_requirement(requirement: str, at: str, pyproject: str | None = None) -> None:

@@ -23,6 +23,8 @@ from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit
 
 _BESIDE = "sys.path.insert(0, str({file}.parent))  # as where it is run by itself\n"
+_PACKAGE_IN = "sys.path.insert(0, str(Path(__file__).parent / {folder!r}))  # its package\n"
+_AS_OF_PACKAGE = "    main.__package__ = {package!r}  # as by `python -m` (PEP 366)\n"
 _SRC = """import sys
 from pathlib import Path
 
@@ -153,9 +155,14 @@ def _of_script(script: Script) -> str:
     if imports:
         why = "# What the script imports, so that a process forked for a task has it.\n"
         imports = f"{why}{imports}\n"
-    beside = _BESIDE.format(file="SCRIPT") if "/" in script.file else ""
-    entered = _in_folder(script.runs_in)
+    beside, package = _BESIDE.format(file="SCRIPT") if "/" in script.file else "", ""
     modules, runs = "runpy\nimport sys", 'runpy.run_path(str(SCRIPT), run_name="__main__")'
+    if script.package:
+        folder, package = script.package_in, _AS_OF_PACKAGE.format(package=script.package)
+        beside = "" if folder == "." else _PACKAGE_IN.format(folder=folder)
+        module = f"{script.package}.{PurePosixPath(script.file).stem}"
+        runs = f'runpy.run_module({module!r}, run_name="__main__", alter_sys=True)'
+    entered = _in_folder(script.runs_in)
     if script.command:
         module, _, function = script.command.partition(":")
         imports, beside = f"from {module} import {function} as main\n\n", ""
@@ -165,6 +172,7 @@ def _of_script(script: Script) -> str:
             file=script.file,
             imports=imports,
             beside=beside,
+            package=package,
             given=script_templates.GIVEN,
             printed=script_templates.PRINTED,
             **entered,

@@ -151,7 +151,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict:
     # What the script defines is found there by pickle.
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     main.__file__ = str(SCRIPT)
-    with contextlib.redirect_stdout(Printed()) as printed:
+{package}    with contextlib.redirect_stdout(Printed()) as printed:
         try:
             exec(code, main.__dict__)
         except SystemExit as end:
@@ -216,8 +216,8 @@ def parameters_beside(tree):
     """Those of what a script imports from a file beside it."""
     found = {{}}
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            file = SCRIPT.parent / (node.module.replace(".", "/") + ".py")
+        if isinstance(node, ast.ImportFrom) and node.module:
+            file = SCRIPT.parents[max(node.level - 1, 0)] / (node.module.replace(".", "/") + ".py")
             there = parameters_of(ast.parse(file.read_bytes())) if file.is_file() else {{}}
             names = [one for one in node.names if one.name in there]
             found.update((one.asname or one.name, there[one.name]) for one in names)

@@ -24,6 +24,8 @@ def build_command(case: Case) -> str | None:
         folder = case.bundle_argument() if inside == "." else case.file_argument(inside)
         if file.name in _MAKEFILES:
             return f"make -C {folder}"
+        if file.name == "CMakeLists.txt":
+            return f"cmake -S {folder} -B {folder}/build && cmake --build {folder}/build"
         if _SCRIPT.fullmatch(file.name):
             return f"cd {folder} && sh {file.name}"
     return None

@@ -17,6 +17,11 @@ SLIPS = {
     "an import from": ("requirements.txt", "from six import moves\n", ("six",)),
     "an import of Python's": ("requirements.txt", "import json\nsix\n", ("six",)),
     "an import in a project": ("pyproject.toml", f'{PROJECT}dependencies = ["import os"]\n', ()),
+    "a table of pip list": (
+        "requirements.txt",
+        "Package    Version\n---------- -------\nsix        1.16.0\nattrs      23.1.0\n",
+        ("six==1.16.0", "attrs==23.1.0"),
+    ),
     "a version apart": ("requirements.txt", "six 1.16.0\n", ("six==1.16.0",)),
     "a command with several": ("requirements.txt", "pip install six attrs\n", ("six", "attrs")),
     "a marker": (

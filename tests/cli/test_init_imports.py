@@ -388,13 +388,15 @@ _libgcc_mutex=0.1=main
 openssl=3.0.13=h7f8727e_0
 python={HERE}.1=h955ad1f_0
 six=1.16.0=pyhd3eb1b0_1
+brotli-bin=1.0.9=h5eee18b_7
 idna=3.7=pypi_0
 """
 # Without its head, as somebody has cut it off.
 CUT = "".join(f"{line}\n" for line in EXPORTED.splitlines() if not line.startswith("#"))
+LISTED = f"# packages in environment at /opt/envs/sir:\n{CUT.replace('=', '     ')}"
 
 
-@pytest.mark.parametrize("exported", [EXPORTED, CUT])
+@pytest.mark.parametrize("exported", [EXPORTED, CUT, LISTED])
 def test_condas_list_is_read_as_pips(exported: str, tmp_path: Path) -> None:
     folder = _write(tmp_path / "model", {"requirements.txt": exported, "wire.py": SIX})
     with Runner(cache=tmp_path / "cache") as runner:
@@ -671,3 +673,53 @@ def test_a_lock_says_what_there_is_and_nothing_is_added(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").write_text("version = 1\n")
     assert main(["init", str(tmp_path)]) == 0
     assert (tmp_path / "pyproject.toml").read_text() == PROJECT.format('"scipy"')
+
+
+PACKAGED = {
+    "pack/__init__.py": "",
+    "pack/rates.py": "BETA = 0.5\n",
+    "pack/sir.py": "from .rates import BETA\ndef run(days):\n    return BETA * days\n",
+    "pack/__main__.py": "from . import rates\nfrom .sir import run\ndays = 10\nprint(run(days))\n",
+    "tool/pack2/__init__.py": "from .rates import BETA\n",
+    "tool/pack2/rates.py": "BETA = 2\n",
+    "tool/pack2/work.py": "import argparse\nfrom . import BETA\n"
+    "parser = argparse.ArgumentParser()\nparser.add_argument('--days', type=int, default=3)\n"
+    "if __name__ == '__main__':\n    print(BETA * parser.parse_args().days)\n",
+    "loose/rates.py": "BETA = 3\n",
+    "loose/go.py": "from .rates import BETA\ndef main(days=2):\n    print(BETA * days)\nmain()\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "params", "printed"),
+    [
+        ("pack/__main__.py", {}, b"5.0\n"),
+        ("pack/__main__.py", {"days": 4}, b"2.0\n"),
+        ("tool/pack2/work.py", {"days": 5}, b"10\n"),
+        ("loose/go.py", {"days": 5}, b"15\n"),
+    ],
+)
+def test_a_module_of_a_package_is_run_as_by_python_m(
+    file: str, params: dict[str, int], printed: bytes, tmp_path: Path, cache: Path
+) -> None:
+    folder = _write(tmp_path / "model", PACKAGED)
+    assert main(["init", str(folder), "--model", file]) == 0
+    with Runner(cache=cache) as runner:
+        assert runner.execute(folder, params=params)["printed.txt"] == printed
+
+
+def test_what_tries_a_model_out_is_not_its_only_script(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = "if __name__ == '__main__':\n    print(1)\n"
+    files = {
+        "run.py": f"def run(n): ...\n{runs}",
+        "later.py": f"import run\n{runs}",
+        "tests.py": runs,
+    }
+    folder = _write(tmp_path / "model", files)
+    assert main(["init", str(folder)]) == 0
+    assert "later.py" in (folder / "wire.py").read_text()
+    assert main(["init", str(_write(tmp_path / "other", {**files, "again.py": runs}))]) != 0
+    said = capfd.readouterr().err
+    assert said.index("again.py") < said.index("tests.py")

@@ -16,6 +16,7 @@ _MODULE = re.compile(
     r"f2py[^\n]*\s-m\s+(\w+)"
     r"|(?:PYBIND11_MODULE|pybind11_add_module|NB_MODULE|nanobind_add_module|BOOST_PYTHON_MODULE"
     r"|[Pp]ython3?_add_library|extension_module)\s*\(\s*[\"']?(\w+)"
+    r"|\badd_library\s*\(\s*(\w+)\s+(?:SHARED|MODULE)\b"
     r"|\bPyInit_(\w+)\s*\("
     r"|\bExtension\(\s*(?:name\s*=\s*)?[\"'](\w+)"
 )

@@ -10,6 +10,7 @@ from runner.diagnosis.knowledge.conda_only import conda_only
 _NAMES = {
     "dask-core": "dask",
     "matplotlib-base": "matplotlib",
+    "numpy-base": "numpy",
     "msgpack-python": "msgpack",
     "opencv": "opencv-python-headless",
     "py-opencv": "opencv-python-headless",
@@ -27,7 +28,7 @@ _NAMES = {
 }
 # What wheels bring with them, and what makes a conda environment.
 _SYSTEM = re.compile(
-    r"_.*|lib.*|pip|setuptools|wheel|python_abi|blas|openblas|mkl|mkl-service|nomkl|openssl|zlib|xz"
+    r"_.*|lib.*|pip|setuptools|wheel|python_abi|blas|openblas|mkl|mkl[-_].*|nomkl|openssl|zlib|xz"
     r"|readline|sqlite|tk|ncurses|bzip2|ca-certificates|ld_impl_.*|gcc.*|gxx.*|gfortran.*|compilers"
     r"|c-compiler|cxx-compiler|fortran-compiler|cuda.*|cudnn|hdf5|tzdata|make|cmake|git|nodejs|icu"
 )
@@ -37,6 +38,8 @@ _PROGRAM = re.compile(
     r"|geos|udunits2?|eccodes|wgrib2|ncview|julia|octave|gnuplot|povray|openbabel|glpk"
 )
 _DEPENDENCY = re.compile(r"(?:[\w.-]+::)?([\w.-]+)\s*(.*)")
+# What conda builds for a Python says so: py311h06a4308_0, pyhd3eb1b0_1. The rest are libraries.
+_OF_NO_PYTHON = re.compile(r"==?[^=]+=(?!.*py)\w+")
 
 
 def environment_yml(file: str, text: str) -> Foreign:
@@ -75,14 +78,14 @@ def environment_yml(file: str, text: str) -> Foreign:
     )
 
 
-# As `conda list --export` writes: name=version=build, and a head that says what it is for.
+# As `conda list` writes, name  version  build, and with --export, name=version=build; and a head.
 def exported_list(file: str, text: str) -> Foreign:
-    """Read ``conda list --export``; what pip had installed has the build ``pypi_0``."""
+    """Read ``conda list``; what pip had installed has the build ``pypi_0``."""
     found: list[str] = []
     notes: list[str] = []
     python = None
     for line in text.splitlines():
-        name, version, build = (*line.strip().split("="), "", "")[:3]
+        name, version, build = (*re.split(r"=|\s+", line.strip()), "", "")[:3]
         if not name or name.startswith("#"):
             continue
         if build.startswith("pypi"):
@@ -90,7 +93,8 @@ def exported_list(file: str, text: str) -> Foreign:
         elif name == "python":
             python = f"=={'.'.join(version.split('.')[:2])}.*"
         else:
-            _conda(f"{name}=={version}" if version else name, found, notes)
+            exact = f"{name}=={version}={build}".strip("=")
+            _conda(exact, found, notes)
     return Foreign(
         file=file,
         kind="a list of conda's",
@@ -118,6 +122,8 @@ def _conda(text: str, found: list[str], notes: list[str]) -> str | None:
         pass
     elif _PROGRAM.fullmatch(name):
         notes.append(f"{name} is no Python package: where the model runs it, install it on workers")
+    elif _OF_NO_PYTHON.fullmatch(parts[2]):
+        pass
     elif specifier is None:
         notes.append(f"{text}: {parts[2]} has no equal on the package index")
         found.append(_NAMES.get(name, name))

@@ -28,6 +28,7 @@ _PAGES = {"dash", "gradio", "nicegui", "shiny", "solara", "streamlit"}
 _OF_MESA = re.compile(r"(?m)^\s*\w*server\.launch\(|^\w+ = ModularServer\(")  # before 3
 _TESTS = re.compile(r"\b(?:unittest|pytest|nose)\.main\(")
 _LIKELY = re.compile(r"(?i)main|run|simul|model")
+_TRIES = re.compile(r"(?i)tests?|.*_tests?")
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -46,6 +47,10 @@ class Script(Struct, frozen=True, kw_only=True):
     """The modules of others that it imports at its top, whatever it is to do."""
     runs_in: str = "."
     """The folder that its relative paths begin in, relative to the top."""
+    package: str = ""
+    """The package that it imports its neighbours from, by their places in it."""
+    package_in: str = "."
+    """The folder of that package, relative to the top."""
     command: str = ""
     """The function that the command is, where it is installed as one: ``module:function``."""
 
@@ -58,7 +63,7 @@ class Scripts(Struct, frozen=True):
     """The scripts at the top of a folder."""
 
     mains: list[Script]
-    """Those that ask whether they are run, and that no other file imports."""
+    """Those that ask whether they are run, that no other file imports and that try nothing out."""
     others: list[Script]
     """Those that do something when they are run."""
 
@@ -81,8 +86,8 @@ def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
         for name in may_run
         if name not in mains and name not in files and _does_something(sources[name])
     ]
-    others += [name for name in mains if name in files]
-    alone = [name for name in mains if name not in files]
+    alone = [name for name in mains if name not in files and not _TRIES.fullmatch(name[:-3])]
+    others += [name for name in mains if name not in alone]
     return Scripts(
         *([_script(folder, name, sources[name]) for name in names] for names in (alone, others))
     )
@@ -151,14 +156,38 @@ def _script(folder: Path, file: str, source: Source) -> Script:
     by_parameters = bool(imported & _BY_PARAMETERS) and any(
         isinstance(node, ast.arg) and node.arg == "seed" for node in ast.walk(source.tree)
     )
+    package, package_in = _package_of(folder, file, source)
     return Script(
         file=file,
+        package=package,
+        package_in=package_in,
         takes_options=bool(imported & _OPTIONS) or _parses_by_itself(source),
         takes_seed=seed or by_parameters,
         negated=_negated(source.text, imported),
         imports=tuple(others_of(at_top, own_modules(folder, file))),
         runs_in=_runs_in(folder, file, source),
     )
+
+
+def _package_of(folder: Path, file: str, source: Source) -> tuple[str, str]:
+    """Return the package of a file that imports from it by a dot, and where that is."""
+    parts = PurePosixPath(file).parent.parts
+    dots = [node.level for node in ast.walk(source.tree) if isinstance(node, ast.ImportFrom)]
+    if not parts or max(dots, default=0) < 1:
+        return "", "."
+    # One without an __init__.py is a package as well (PEP 420): of all folders that it is in.
+    top = next(
+        (
+            place
+            for place in range(len(parts))
+            if all(
+                (folder.joinpath(*parts[:end]) / "__init__.py").is_file()
+                for end in range(place + 1, len(parts) + 1)
+            )
+        ),
+        0,
+    )
+    return ".".join(parts[top:]), "/".join(parts[:top]) or "."
 
 
 def _runs_in(folder: Path, file: str, source: Source) -> str:
