@@ -1,5 +1,6 @@
 """Slips in a bundle's metadata: the first hint's edit, made, makes it a bundle."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,6 @@ SLIPS = {
     "an import from": ("requirements.txt", "from six import moves\n", ("six",)),
     "an import of Python's": ("requirements.txt", "import json\nsix\n", ("six",)),
     "an import in a project": ("pyproject.toml", f'{PROJECT}dependencies = ["import os"]\n', ()),
-    "a table of pip list": (
-        "requirements.txt",
-        "Package    Version\n---------- -------\nsix        1.16.0\nattrs      23.1.0\n",
-        ("six==1.16.0", "attrs==23.1.0"),
-    ),
     "a version apart": ("requirements.txt", "six 1.16.0\n", ("six==1.16.0",)),
     "a command with several": ("requirements.txt", "pip install six attrs\n", ("six", "attrs")),
     "a marker": (
@@ -170,6 +166,17 @@ def test_a_path_of_the_whole_disk_is_never_one_of_a_bundle(tmp_path: Path) -> No
     (tmp_path / "requirements.txt").write_text("six[all]>=1 // everything\n")
     with pytest.raises(Failure, match=r"requirements\.txt:1: .* is not a requirement"):
         read_bundle(tmp_path)
+
+
+def test_what_pip_lists_is_made_requirements_of(tmp_path: Path) -> None:
+    table = "Package    Version\n---------- -------\nsix        1.16.0\nattrs      23.1.0\n"
+    (tmp_path / "requirements.txt").write_text(table)
+    with pytest.raises(Failure, match="is a table of packages") as refused:
+        read_bundle(tmp_path)
+    command = refused.value.finding.hints[0].command
+    assert command is not None
+    subprocess.run(command, shell=True, check=True, timeout=60)
+    assert (tmp_path / "requirements.txt").read_text() == "six==1.16.0\nattrs==23.1.0\n"
 
 
 def test_a_list_of_one_specifier_is_that_one() -> None:
