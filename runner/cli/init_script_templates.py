@@ -139,14 +139,16 @@ from pathlib import Path
 def wire(entrypoint: str, params: dict, seed: int) -> dict:
     """Run the script. Where it first says `beta = 0.3`, and not within a loop or the like, the
     parameter beta takes the place of 0.3; where it never does, the one function or class of its own
-    that it calls with a parameter beta is given it. The task's seed does so for `seed`. The result
-    is what it prints; the files that it writes into the current folder are kept beside that."""
+    that it calls with a parameter beta is given it. The task's seed does so for `seed`; the list
+    `argv` has the words of its command line. The result is what it prints; the files that it writes
+    into the current folder are kept beside that."""
     if entrypoint != "default":
         raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
-{enter}    code, lacking = with_values({{"seed": seed, **params}})
+{enter}    values = {{"seed": seed, **params}}
+    sys.argv = [str(SCRIPT), *map(str, values.pop("argv", []))]
+    code, lacking = with_values(values)
     for name in lacking - {{"seed"}}:
         raise ValueError(f"{{SCRIPT.name}} has no one place that gives {{name}} a value")
-    sys.argv = [str(SCRIPT)]
     before = sys.modules["__main__"]
     # What the script defines is found there by pickle.
     main = sys.modules["__main__"] = types.ModuleType("__main__")
@@ -288,8 +290,8 @@ from pathlib import Path
 {beside}
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict:
-    """As `python {file} --NAME=VALUE ...`. The result is what it prints; the files that it writes
-    into the current folder are kept beside that."""
+    """As `python {file} --NAME=VALUE ...`; the list `argv` has further words of that. The result is
+    what it prints; the files that it writes into the current folder are kept beside that."""
     if entrypoint != "default":
         raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
 {enter}{options}    sys.argv = [str(SCRIPT), *options]
@@ -311,7 +313,9 @@ SCRIPT_OPTIONS = """\
         values = [str(one) for one in value] if isinstance(value, list) else [str(value)]
         # click and typer write n_agents as --n-agents.
         option = f"--{name}" if f"--{name}" in text else f"--{name.replace('_', '-')}"
-        if (place := text.find(f'argument("{name}"')) >= 0:
+        if name == "argv":
+            arguments[-1] = values  # whatever it looks for in sys.argv
+        elif (place := text.find(f'argument("{name}"')) >= 0:
             arguments[place] = values  # no option: which one it is, its place says
         elif isinstance(value, list):
             options += [option, *values]

@@ -171,10 +171,15 @@ def _give_options(case: Case, words: str) -> Hint:
 
 def _give_value(case: Case, exception: ExceptionInfo, frame: Frame | None) -> Hint | None:
     """Name the parameter that takes the place of what a script asks its user for."""
-    value = _ASSIGNS.match((frame and frame.text) or "")
-    if value is None or not any(one.text in _RUN_WITH_VALUES for one in exception.traceback):
+    text = (frame and frame.text) or ""
+    if not any(one.text in _RUN_WITH_VALUES for one in exception.traceback):
         return None
-    return by_hand(f"give {value[1]}", case.exec_command(f"--param {value[1]}=..."))
+    if (value := _ASSIGNS.match(text)) is not None:
+        return by_hand(f"give {value[1]}", case.exec_command(f"--param {value[1]}=..."))
+    if "argv" in text:
+        title = "give the words of its command line, as a list"
+        return by_hand(title, case.exec_command("""--param 'argv=["..."]'"""))
+    return None
 
 
 def _no_command_line(case: Case, exception: ExceptionInfo, code: Code, words: str) -> Finding:

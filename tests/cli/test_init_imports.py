@@ -723,3 +723,32 @@ def test_what_tries_a_model_out_is_not_its_only_script(
     assert main(["init", str(_write(tmp_path / "other", {**files, "again.py": runs}))]) != 0
     said = capfd.readouterr().err
     assert said.index("again.py") < said.index("tests.py")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import sys\nprint(open(sys.argv[1]).read(), sys.argv[2])\n",
+        "import sys\ndef run(a, b):\n    print(open(a).read(), b)\nrun(*sys.argv[1:])\n",
+    ],
+)
+def test_a_script_gets_the_words_of_its_command_line(
+    script: str, tmp_path: Path, cache: Path
+) -> None:
+    folder = _write(tmp_path / "model", {"go.py": script, "settings.ini": "fast"})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=cache) as runner:
+        params = {"argv": ["settings.ini", 3]}
+        assert runner.execute(folder, params=params)["printed.txt"] == b"fast 3\n"
+        report = failure(runner, folder)
+    assert "go.py" in report.summary
+
+
+def test_a_script_that_reads_a_word_is_told_how_it_is_given(tmp_path: Path, cache: Path) -> None:
+    script = "import sys\nprint(open(sys.argv[1]).read())\n"
+    folder = _write(tmp_path / "model", {"go.py": script})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=cache) as runner:
+        hint = failure(runner, folder).hints[0]
+    assert hint.by == "person" and hint.command is not None
+    assert """--param 'argv=["..."]'""" in hint.command
