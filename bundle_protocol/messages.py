@@ -115,8 +115,10 @@ to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def may_be_a_tasks(names: Sequence[str]) -> bool:
     """Tell whether three arguments may be a task's: ``simulate(beta, days, seed)`` has others."""
-    entry_point, params, seed = names[:3]
-    return (entry_point in _ENTRY_POINTS) + (params in _PARAMS) + (seed in _SEEDS) >= 2
+    known = (_ENTRY_POINTS, _PARAMS, _SEEDS)
+    fitting = [name for place, name in enumerate(names[:3]) if name in known[place]]
+    # One letter is many things: lattice(n, p, seed) takes a probability.
+    return len(fitting) == 3 or sum(len(name) > 1 for name in fitting) == 2
 
 
 def wire_argument(name: str) -> str | None:

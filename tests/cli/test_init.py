@@ -119,3 +119,22 @@ def test_whatever_a_strangers_folder_has_nothing_is_waited_for_followed_or_quote
     assert "idna" in (folder / "pyproject.toml").read_text()
     said = capsys.readouterr().err
     assert "from model.py" in said and said.isascii() and "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_a_tasks"),
+    [
+        ("e, p, s", True),
+        ("entrypoint, params, seed", True),
+        ("name, p, seed", True),
+        ("scenario, config, rng", True),
+        ("n, p, seed", False),
+        ("beta, days, seed", False),
+        ("x, p, s", False),
+    ],
+)
+def test_three_arguments_are_a_tasks_where_two_are_plainly_so(
+    arguments: str, is_a_tasks: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(f"def lattice({arguments}): ...\n")
+    assert bool(functions_of_three(tmp_path)) == is_a_tasks

@@ -60,6 +60,16 @@ MENDED = {
         "base = os.getcwd(); day = 3\n    open(f'new/{day}.csv', 'w').write(base)",
         "writes new/3.csv, and there is no folder new",
     ),
+    "a folder of a log that is not there, by a name": (
+        "import logging",
+        "name = 'logs/' + 'run.log'\n    logging.basicConfig(filename=name)",
+        "writes logs/run.log, and there is no folder logs",
+    ),
+    "a folder of a handler's that is not there, by a name": (
+        "import logging",
+        "name = 'logs/' + 'run.log'\n    logging.FileHandler(name, delay=False)",
+        "writes logs/run.log, and there is no folder logs",
+    ),
     "a viewer": (
         "import subprocess",
         "subprocess.call(['xdg-open', 'a.png'])",

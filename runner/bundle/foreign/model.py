@@ -59,7 +59,7 @@ class Foreign(Struct, frozen=True, kw_only=True):
         asked = list(map(_distribution, declared))
         return [
             text
-            for text in self.dependencies
+            for text in dict.fromkeys(self.dependencies)
             if is_well_known(name := _distribution(text)) or modules_named_otherwise(name)
             # opencv-python has what opencv-python-headless has
             if not any(f"{one}-".startswith(f"{name}-") for one in asked)

@@ -41,7 +41,12 @@ _WRITING_MODE = re.compile(
 )
 
 # open(f"out/{day}.csv", "w"), of which the first argument may be evaluated twice.
-_OPENED_TO_WRITE = re.compile(r"\bopen\(\s*([^(),]+),\s*(?:mode\s*=\s*)?[\"'][wax]")
+_OPENED_TO_WRITE = re.compile(
+    r"\bopen\(\s*([^(),]+),\s*(?:mode\s*=\s*)?[\"'][wax]"
+    r"|\b\w*FileHandler\(\s*(?:filename\s*=\s*)?([^(),]+)"
+    r"|\bbasicConfig\([^()]*?\bfilename\s*=\s*([^(),]+)"
+    r"|\.(?:save\w*|to_\w+|write_\w+)\(\s*([^(),=]+)"
+)
 
 # Where people, Colab and Kaggle have their files, which no code makes.
 _OF_SOMEBODY = [("/", name) for name in ("home", "Users", "content", "kaggle")]
@@ -221,9 +226,8 @@ def _not_in_bundle(case: Case, exception: ExceptionInfo, path: PurePath) -> Find
     if frame is None or not case.is_own(frame.file):
         return None
     # A library may have made it absolute before it asked.
-    own = in_working_folder(case, path) or str(path)
-    written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
-    path = PurePath(written)
+    if str(path) not in (frame.text or ""):
+        path = PurePath(in_working_folder(case, path) or path)
     if path.name == str(path) and not path.suffix and not case.is_own(exception.traceback[-1].file):
         return None  # A word that a library has looked for as a file too, as of a style.
     before, named, _ = (frame.text or "").partition(str(path))
@@ -232,7 +236,7 @@ def _not_in_bundle(case: Case, exception: ExceptionInfo, path: PurePath) -> Find
         return _elsewhere_than(case, frame, path, there, None)
     opened = _OPENED_TO_WRITE.search(frame.text or "")
     if not named and opened and not (path.is_absolute() or has_folder(case, path.parent)):
-        return _no_folder(case, frame, path, f"dirname({opened[1]})")
+        return _no_folder(case, frame, path, f"dirname({next(filter(None, opened.groups()))})")
     if not named and path.parts[:2] in _OF_SOMEBODY and not opened:
         return _of_working_folder(
             case,

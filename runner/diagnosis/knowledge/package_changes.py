@@ -361,6 +361,11 @@ GONE_MODULES = {
         [*line.split(" ", 3), ""][:4] for line in _MODULES.strip().splitlines()
     )
 }
+# Each by itself has a namesake in compat.v1, which works only once all of the code takes that.
+_OF_TENSORFLOW_1 = """ConfigProto GPUOptions GraphKeys InteractiveSession Session app assign flags
+enable_eager_execution get_collection get_default_graph get_variable global_variables_initializer
+layers logging placeholder reset_default_graph set_random_seed to_float variable_scope"""
+_AS_TENSORFLOW_1 = "`import tensorflow.compat.v1 as tf` and tf.disable_v2_behavior()"
 _BUILTINS = ("float", "int", "object", "complex", "str")
 
 
@@ -380,6 +385,8 @@ def _names() -> dict[tuple[str, str], PackageChange]:
         ("scipy", name): PackageChange("scipy", "1.12", f"numpy.{name}")
         for name in _OF_NUMPY.split()
     }
+    first = PackageChange("tensorflow", "2", _AS_TENSORFLOW_1)
+    found |= {("tensorflow", name): first for name in _OF_TENSORFLOW_1.split()}
     for line in _CHANGES.strip().splitlines():
         if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w. ]+|\*)", line):
             distribution, version, modules = header.groups()
