@@ -161,13 +161,7 @@ class PyprojectText(Struct, frozen=True):
     def added(self, lines: str) -> Edit | None:
         """The edit that adds whole tables at the end."""
         edit = Edit(file=PYPROJECT, after=lines)
-        if not self.is_known:
-            return None
-        try:
-            tomllib.loads(edit.apply(self.text))
-        except (ValueError, RecursionError):
-            return None
-        return edit
+        return edit if self.is_known and is_toml(edit.apply(self.text)) else None
 
     def _settings(self, table: str, key: str, line: str) -> Iterator[Edit]:
         for there in self._lines(table, key):
