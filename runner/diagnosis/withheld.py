@@ -11,14 +11,8 @@ from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand, ch
 from runner.diagnosis.report.text import last_lines
 
 # What may have come of a variable that was not there.
-_CODES = {
-    Code.LOAD_RAISED,
-    Code.TASK_RAISED,
-    Code.IMPORT_FAILED,
-    Code.RESULT_INVALID,
-    Code.CHILD_EXITED,
-    Code.CHILD_CRASHED,
-}
+_CODES = {Code.LOAD_RAISED, Code.TASK_RAISED, Code.IMPORT_FAILED, Code.RESULT_INVALID,
+          Code.CHILD_EXITED, Code.CHILD_CRASHED}  # fmt: skip
 _WORD = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]{2,99}(?![A-Za-z0-9_])")
 _MOST_NAMED = 3
 _LONGEST = 4000

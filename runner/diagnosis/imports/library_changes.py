@@ -25,7 +25,7 @@ from runner.diagnosis.report.model import ExceptionInfo, Hint
 def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the standard library of this Python's version."""
     # A Python that is not known counts as a new one: none of what was removed is far from there.
-    python = case.child.python.version if case.child and case.child.python else "3.99"
+    python = case.python.version if case.python else "3.99"
     name, pair = missing_module(exception), missing_name(exception)
     if pair is not None:
         what = ".".join(pair)
