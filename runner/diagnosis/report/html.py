@@ -57,7 +57,6 @@ th, td:first-child { white-space: nowrap; }
 
 
 def report_page(report: Report) -> str:
-    """The whole page."""
     title = escape(f"{report.code.value}: {report.summary}")
     body = "\n".join(_body(report))
     return (
