@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 from runner.bundle.files import files_like, read_text
 from runner.bundle.foreign.imports import (
     files_below,
@@ -118,7 +118,5 @@ def _imports(source: str) -> set[str]:
     ran = set(_RUNS.findall(source))
     # IPython's own lines are not Python.
     lines = (line for line in source.splitlines() if not re.match(r"\s*[%!?]|[\w.]+\?+\s*$", line))
-    try:
-        return ran | imports_of(parse("\n".join(lines)))
-    except (SyntaxError, ValueError, RecursionError):
-        return ran
+    tree = tree_of("\n".join(lines))
+    return ran if tree is None else ran | imports_of(tree)
