@@ -15,6 +15,7 @@ from runner.diagnosis.knowledge.stdlib_changes import (
     REMOVED_MODULES,
     REMOVED_NAMES,
     Change,
+    known_part,
 )
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
@@ -35,7 +36,7 @@ def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
             f"{pair[1]!r} came to {pair[0]!r}",
         )
     elif name is not None:
-        what = _known_part(name)
+        what = known_part(name)
         removed, added = REMOVED_MODULES.get(what), ADDED_MODULES.get(what)
         gone, new = f"{what!r} was removed in", f"{what!r} came"
     else:
@@ -130,10 +131,3 @@ def replaced_name(line: str, what: str, instead: str) -> str | None:
     if line.count(what) == 1:
         return re.sub(rf"\b{re.escape(what)}\b", instead, line)
     return None
-
-
-def _known_part(name: str) -> str:
-    """A module, or the package it is in, whichever the tables have."""
-    parts = name.split(".")[:4]
-    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return next((one for one in names if one in REMOVED_MODULES or one in ADDED_MODULES), name)
