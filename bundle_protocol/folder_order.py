@@ -32,7 +32,7 @@ class _Entries:
 
     def __init__(self, entries: Any) -> None:
         with entries:
-            self._left = iter(sorted(entries, key=_name))
+            self._left = iter(sorted(entries, key=lambda entry: entry.name))
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -48,10 +48,6 @@ class _Entries:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _name(entry: Any) -> Any:
-    return entry.name
 
 
 def sort_listings() -> None:

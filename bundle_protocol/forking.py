@@ -53,7 +53,8 @@ def why_unsafe(modules: Iterable[ModuleType], transport: Transport) -> str | Non
         return f"on {sys.platform}, system libraries do not survive a fork"
     if not hasattr(os, "waitid") or not hasattr(resource, "prlimit"):
         return f"{sys.implementation.name} cannot watch a fork as it has to be (os.waitid)"
-    if any(target.startswith("/dev/nvidia") for target in _open_files()):
+    targets = (os.readlink(f"/proc/self/fd/{fd}") for fd, _, _ in open_descriptors())
+    if any(target.startswith("/dev/nvidia") for target in targets):
         return "CUDA was initialised while the bundle was loaded"
     threads = threads_that_a_fork_leaves()
     if threads:
@@ -62,10 +63,6 @@ def why_unsafe(modules: Iterable[ModuleType], transport: Transport) -> str | Non
     if shared:
         return "forks would share what the import has opened for writing: " + ", ".join(shared[:5])
     return None
-
-
-def _open_files() -> list[str]:
-    return [os.readlink(f"/proc/self/fd/{fd}") for fd, _, _ in open_descriptors()]
 
 
 class Ended:

@@ -162,7 +162,7 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
         return None
     if isinstance(value, Mapping):
         # Of an xarray.Dataset, what can be selected along counts too.
-        dims = getattr(value, "dims", ()) if _is_of_xarray(value) else ()
+        dims = getattr(value, "dims", ()) if type(value).__module__.startswith("xarray.") else ()
         return "", [*islice(value, _MAX_READ), *islice(dims, _MAX_READ)]
     columns, index = getattr(value, "columns", None), getattr(value, "index", None)
     if columns is None and hasattr(index, "get_loc"):  # pandas
@@ -172,10 +172,6 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
         return ("row", _read(index)) if rows else ("column", _read(columns))
     names = getattr(getattr(value, "dtype", None), "names", None)
     return ("column", list(names)) if isinstance(names, tuple) else None
-
-
-def _is_of_xarray(value: object) -> bool:
-    return type(value).__module__.startswith("xarray.")
 
 
 def _names_index(table: object, key: object) -> bool:

@@ -144,14 +144,11 @@ def _top_line(frame: FrameType) -> str | None:
     """The first statement of a module, after its docstring and what it takes of the future."""
     import ast  # What only such a slip is worth.
 
-    from bundle_protocol.syntax_tree import parse
+    from bundle_protocol.syntax_tree import tree_of
 
     lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
-    try:
-        body = parse("".join(lines)).body if len(lines) <= _MAX_LINES else []
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    for node in body:
+    tree = tree_of("".join(lines)) if len(lines) <= _MAX_LINES else None
+    for node in [] if tree is None else tree.body:
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
         if not text and not future:

@@ -9,7 +9,7 @@ from types import FunctionType, MethodType
 
 from bundle_protocol.failing_line import NAMED, FailingLine
 from bundle_protocol.returning_lines import of_function
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def _of_code(code: CodeType, variables: dict[str, object]) -> dict[str, str | in
     lines = linecache.getlines(code.co_filename, variables)
     if code.co_name == "<lambda>" or not 0 < len(lines) <= _MAX_LINES:
         return {}
-    try:
-        tree = parse("".join(lines))
-    except (SyntaxError, ValueError, RecursionError):
+    if (tree := tree_of("".join(lines))) is None:
         return {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:

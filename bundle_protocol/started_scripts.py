@@ -132,17 +132,16 @@ def _draws(text: str, draws: str) -> list[tuple[int, str]]:
         import ast
         import re
 
-        from bundle_protocol.syntax_tree import parse
+        from bundle_protocol.syntax_tree import tree_of
     found = [
         (number, match)
         for number, line in enumerate(text.split("\n"), 1)
         for match in re.finditer(draws, line.partition("#")[0])
     ]
     if draws is _PYTHON_DRAWS and found:
-        try:
-            calls = [node for node in ast.walk(parse(text)) if isinstance(node, ast.Call)]
-        except (SyntaxError, ValueError, RecursionError):
+        if (tree := tree_of(text)) is None:
             return []
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         starts = {(node.lineno, node.col_offset) for node in calls}
         found = [(number, match) for number, match in found if (number, match.start()) in starts]
     return [(number, match[0].strip("(")) for number, match in found]

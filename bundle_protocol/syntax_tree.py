@@ -23,3 +23,17 @@ def parse(text: str) -> ast.Module:
         with suppress(SystemError):
             return ast.parse(text)
     return ast.parse(text)
+
+
+def tree_of(text: str) -> ast.Module | None:
+    """As :func:`parse`; None where that cannot be done."""
+    try:
+        return parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def statement_of(text: str) -> ast.stmt | None:
+    """The one statement that a text is; None where it is none, or several."""
+    tree = tree_of(text)
+    return tree.body[0] if tree is not None and len(tree.body) == 1 else None

@@ -19,17 +19,8 @@ _COMM = 15  # The kernel keeps so much of a thread's name.
 _NO_LIBRARIES = {"threading", "concurrent", "multiprocessing", "functools", "__main__"}
 
 # What begins a thread for others, or waits for them.
-_RUNTIMES = (
-    "libc",
-    "libpthread",
-    "ld-",
-    "ld.",
-    "libstdc++",
-    "libc++",
-    "libgcc_s",
-    "libm",
-    "libpython",
-)
+_RUNTIMES = ("libc", "libpthread", "ld-", "ld.", "libstdc++", "libc++", "libgcc_s", "libm",
+             "libpython")  # fmt: skip
 
 _TIMEOUT_SECONDS = 0.5
 _LOOK_SECONDS = 0.01

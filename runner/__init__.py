@@ -41,36 +41,24 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_HOMES = {
-    "AsyncRunner": "runner.async_runner",
-    "BundleError": "runner.diagnosis.errors",
-    "Check": "runner.result",
-    "ChildStartError": "runner.diagnosis.errors",
-    "Code": "runner.diagnosis.report.codes",
-    "Diagnosed": "runner.events",
-    "EnvironmentBuildError": "runner.diagnosis.errors",
-    "Event": "runner.events",
-    "EventHandler": "runner.events",
-    "ExecutionError": "runner.diagnosis.errors",
-    "InternalError": "runner.diagnosis.errors",
-    "InterpreterError": "runner.diagnosis.errors",
-    "Isolation": "runner.defaults",
-    "LoggingHandler": "runner.logging_handler",
-    "Note": "runner.events",
-    "Output": "runner.events",
-    "Phase": "runner.events",
-    "PhaseFinished": "runner.events",
-    "PhaseStarted": "runner.events",
-    "Report": "runner.diagnosis.report.model",
-    "Result": "runner.result",
-    "Runner": "runner.runner",
-    "RunnerError": "runner.diagnosis.errors",
-    "Stats": "runner.execution.stats",
-    "Stream": "runner.events",
-    "Task": "runner.task",
-    "grid": "runner.study.grid",
-    "results": "runner.study.table",
+_NAMES = {
+    "runner.async_runner": "AsyncRunner",
+    "runner.defaults": "Isolation",
+    "runner.diagnosis.errors": "BundleError ChildStartError EnvironmentBuildError ExecutionError"
+    " InternalError InterpreterError RunnerError",
+    "runner.diagnosis.report.codes": "Code",
+    "runner.diagnosis.report.model": "Report",
+    "runner.events": "Diagnosed Event EventHandler Note Output Phase PhaseFinished PhaseStarted"
+    " Stream",
+    "runner.execution.stats": "Stats",
+    "runner.logging_handler": "LoggingHandler",
+    "runner.result": "Check Result",
+    "runner.runner": "Runner",
+    "runner.study.grid": "grid",
+    "runner.study.table": "results",
+    "runner.task": "Task",
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = sorted(_HOMES)
 

@@ -57,20 +57,8 @@ class Result(Mapping[str, bytes]):
         bundle and of its working folder, as far as that was noticed.
     """
 
-    __slots__ = (
-        "_values",
-        "bundle",
-        "child",
-        "cost",
-        "files",
-        "isolation",
-        "isolation_note",
-        "notes",
-        "read_files",
-        "threads",
-        "timings",
-        "worker",
-    )
+    __slots__ = ("_values", "bundle", "child", "cost", "files", "isolation", "isolation_note",
+                 "notes", "read_files", "threads", "timings", "worker")  # fmt: skip
 
     def __init__(
         self,

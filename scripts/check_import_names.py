@@ -77,7 +77,7 @@ def wrong(found: dict[str, set[str]]) -> list[str]:
 def missing(found: dict[str, set[str]]) -> list[str]:
     """Lines that the table has not: modules that only distributions of another name bring."""
     return [
-        f"{module} {' or '.join(sorted(names))}"
+        f"{' or '.join(sorted(names))} {module}"
         for module, names in sorted(found.items())
         if distribution_of(module) is None
         and not any(same_distribution(module, name) for name in names)

@@ -19,21 +19,9 @@ from runner.diagnosis.report.model import Edit, Hint
 
 # Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
 # earlier build. `build` and `dist` are content: both are also good names for a package.
-_NOT_CONTENT = {
-    ".git",
-    ".hg",
-    ".svn",
-    "__pycache__",
-    ".venv",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".hypothesis",
-    ".tox",
-    ".nox",
-    ".ipynb_checkpoints",
-    ".DS_Store",
-}
+_NOT_CONTENT = {".git", ".hg", ".svn", "__pycache__", ".venv", ".mypy_cache", ".pytest_cache",
+                ".ruff_cache", ".hypothesis", ".tox", ".nox", ".ipynb_checkpoints",
+                ".DS_Store"}  # fmt: skip
 # In a virtual environment (PEP 405), and in what can be made anew (bford.info/cachedir).
 _NO_CONTENT_BESIDE = {"pyvenv.cfg", "CACHEDIR.TAG"}
 _READ_BYTES = 1 << 20

@@ -209,22 +209,9 @@ def _build_wheel(folder: Path, source: Path | None, how: str) -> Hint:
 
 
 # Settings of a workspace's root that decide which versions its members get.
-_DECISIVE = {
-    "constraint-dependencies",
-    "dependency-metadata",
-    "environments",
-    "exclude-newer",
-    "extra-index-url",
-    "find-links",
-    "index",
-    "index-strategy",
-    "index-url",
-    "no-binary",
-    "no-build",
-    "override-dependencies",
-    "prerelease",
-    "resolution",
-}
+_DECISIVE = {"constraint-dependencies", "dependency-metadata", "environments", "exclude-newer",
+             "extra-index-url", "find-links", "index", "index-strategy", "index-url", "no-binary",
+             "no-build", "override-dependencies", "prerelease", "resolution"}  # fmt: skip
 
 
 class _Workspace(Struct, frozen=True):

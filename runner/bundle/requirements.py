@@ -10,6 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bundle_protocol.near_names import nearest
 from runner.bundle.failures import invalid
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
@@ -147,11 +148,8 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
         _with_marker(requirement),
     ]
     for meant in tried:
-        try:
-            Requirement(meant)
-        except (InvalidRequirement, RecursionError):
-            continue
-        return Hint(f"did you mean {meant}?", edit=_written(requirement, meant, pyproject))
+        if read_requirement(meant) is not None:
+            return Hint(f"did you mean {meant}?", edit=_written(requirement, meant, pyproject))
     return plain
 
 

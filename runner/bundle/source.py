@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 from runner.stored_files import open_stored
 
 _MOST_BYTES = 1 << 20
@@ -29,12 +29,10 @@ def read_source(path: Path) -> Source | None:
 
 def parsed(text: str) -> Source | None:
     """:returns: ``None`` where this Python cannot parse it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Source(text, parse(text))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = tree_of(text)
+    return None if tree is None else Source(text, tree)
 
 
 def read_code(path: Path) -> str | None:

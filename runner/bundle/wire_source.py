@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from packaging.requirements import InvalidRequirement, Requirement
 
 from bundle_protocol.messages import may_be_a_tasks
 from runner.bundle.failures import invalid
@@ -18,6 +17,7 @@ from runner.bundle.files import files_like, has_file, is_plain, leads_outside, r
 from runner.bundle.pyproject import Pyproject, at_line, key_line, read_toml
 from runner.bundle.source import read_source
 from runner.diagnosis.case import Failure
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 from runner.diagnosis.remedies import init_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -85,10 +85,8 @@ def _may_bring_one(dependencies: Sequence[str] | None) -> bool:
         return True
     from runner.diagnosis.knowledge.well_known import is_well_known  # what few bundles need
 
-    try:
-        return not all(is_well_known(Requirement(one).name) for one in dependencies)
-    except InvalidRequirement:
-        return True
+    read = map(read_requirement, dependencies)
+    return not all(one is not None and is_well_known(one.name) for one in read)
 
 
 def _functions(folder: Path, pyproject: Pyproject) -> dict[str, str]:

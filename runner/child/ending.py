@@ -58,7 +58,6 @@ class Ending:
         )
 
     async def kill(self) -> None:
-        """Kill the child."""
         self._life.finish(Event.ABANDON)
         await self._process.end()
 

@@ -113,14 +113,14 @@ def _handed_over(tree: ast.Module, line: int, lines: list[str]) -> Iterator[dict
     """The functions without a return that a line hands over, as its first argument."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args or not _is_at(node, line):
+        if (
+            not isinstance(node, ast.Call)
+            or not node.args
+            or not node.lineno <= line <= (node.end_lineno or 0)
+        ):
             continue
         handed = node.args[0]
         name = handed.id if isinstance(handed, ast.Name) else getattr(handed, "attr", "")
         named = [one for one in functions if one.name == name]
         if len(named) == 1 and (told := without_return(named[0], lines)):
             yield told
-
-
-def _is_at(node: ast.expr, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or 0)

@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path, PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -19,6 +18,7 @@ from runner.bundle.requirements import REQUIREMENTS, is_of_pip, numbered_lines
 from runner.cli import init_script_templates as script_templates
 from runner.cli import init_templates as templates
 from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit
 
@@ -42,13 +42,11 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
     name = given if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", given) else name
     dependencies = []
     for text in dict.fromkeys(foreign.dependencies):
-        try:
-            itself = same_distribution(Requirement(text).name, name)
-        except (InvalidRequirement, RecursionError):
+        if (requirement := read_requirement(text)) is None:
             notes.append(f"{text} is not a requirement (PEP 508)")
             continue
         # A conda environment may be called like what it is for; a project cannot.
-        name = f"{name}-model" if itself else name
+        name = f"{name}-model" if same_distribution(requirement.name, name) else name
         dependencies.append(text)
     lines = ["[project]", f"name = {_string(name)}"]
     if "version" not in foreign.dynamic:

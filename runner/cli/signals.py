@@ -63,7 +63,6 @@ class _Signals:
         self._ended_by = number, time.monotonic()
 
     async def next(self) -> signal.Signals:
-        """Wait for a signal."""
         while True:
             await anyio.wait_readable(self._reading)
             with suppress(BlockingIOError):

@@ -163,7 +163,6 @@ def _open_files(limits: Limits) -> Reached:
 
 
 def file_limit(limits: Limits) -> Reached:
-    """The limit on the size of a file."""
     most = limits.file_bytes
     return Reached(
         f"it may have {size_text(most)} ({FILE_SIZE.name})"

@@ -81,7 +81,7 @@ def _not_there(case: Case, exception: ExceptionInfo, name: str) -> Finding:
     on_debian = f" ({package} on Debian)" if package else ""
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
     return case.raised(
-        f"{_place(case, exception)} starts the program {shown}, which this worker does not have",
+        f"{case.place(exception)} starts the program {shown}, which this worker does not have",
         "It is in none of the folders of PATH, which the child has of its worker."
         " Programs are no Python packages: an environment brings them only where a package has"
         " them.",
@@ -97,7 +97,7 @@ def _shows(case: Case, exception: ExceptionInfo, name: str) -> Finding:
     frame = case.telling_frame(exception)
     edit = without_line(case, frame) if frame and _CALL.fullmatch(frame.text or "") else None
     return case.raised(
-        f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
+        f"{case.place(exception)} shows a file with {name}, and nobody watches a task",
         "The program is not there either. What a task writes into its working folder is"
         " kept by `exec --output DIR`.",
         Hint("take the call out", edit=edit),
@@ -111,7 +111,7 @@ def _one_text(case: Case, exception: ExceptionInfo, command: str) -> Finding:
         written = rf"(['\"]){re.escape(command)}\1"
         edit = case.edit_of(own[-1], written, lambda _: repr(command.split()))
     return case.raised(
-        f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
+        f"{case.place(exception)} starts {printable(one_line(repr(command), 120))}, and"
         " there is no program of that name",
         "Without a shell, the whole text is the program's name.",
         Hint("make a list of the program and its arguments", edit=edit),
@@ -128,7 +128,7 @@ def _not_executable(case: Case, exception: ExceptionInfo) -> Finding | None:
         return None
     path = shlex.quote(str(PurePath(case.bundle.path) / named))
     return case.raised(
-        f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
+        f"{case.place(exception)} starts {printable(named)}, which may not be executed",
         "The bundle has the file, without the permission to execute it.",
         Hint("let it be executed", command=f"chmod +x {path}"),
     )
@@ -141,7 +141,7 @@ def _failed(case: Case, exception: ExceptionInfo) -> Finding | None:
     command = printable(one_line(_as_typed(ended[1]), 120))
     said = str(exception.attributes.get("stderr") or exception.attributes.get("output") or "")
     words = "".join(last_lines(printable(said), 1)).strip()
-    place = _place(case, exception)
+    place = case.place(exception)
     how = ended[2].replace("returned non-zero exit status", "ended with status")
     if words:
         hint = by_hand(
@@ -165,7 +165,3 @@ def _as_typed(command: str) -> str:
         return command.strip("'\"")
     quoted = re.findall(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", arguments[1])
     return shlex.join("".join(one) for one in quoted)
-
-
-def _place(case: Case, exception: ExceptionInfo) -> str:
-    return case.place(exception)

@@ -31,10 +31,7 @@ class PyprojectText(Struct, frozen=True):
 
     @classmethod
     def of(cls, text: str) -> "PyprojectText":
-        try:
-            return cls(text, tomllib.loads(text))
-        except (ValueError, RecursionError):
-            return cls(text, {})
+        return cls(text, toml_of(text) or {})
 
     @property
     def backend(self) -> str:
@@ -161,13 +158,7 @@ class PyprojectText(Struct, frozen=True):
     def added(self, lines: str) -> Edit | None:
         """The edit that adds whole tables at the end."""
         edit = Edit(file=PYPROJECT, after=lines)
-        if not self.is_known:
-            return None
-        try:
-            tomllib.loads(edit.apply(self.text))
-        except (ValueError, RecursionError):
-            return None
-        return edit
+        return edit if self.is_known and is_toml(edit.apply(self.text)) else None
 
     def _settings(self, table: str, key: str, line: str) -> Iterator[Edit]:
         for there in self._lines(table, key):
@@ -209,19 +200,23 @@ class PyprojectText(Struct, frozen=True):
         for edit in edits:
             try:
                 made = tomllib.loads(edit.apply(self.text))
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError):  # what it replaces may not be there, either
                 continue
             if made == wanted or (any_order and _sorted(made, table, key, wanted)):
                 return edit
         return None
 
 
-def is_toml(text: str) -> bool:
+def toml_of(text: str) -> dict[str, Any] | None:
+    """Parse a document; ``None`` where it is none, or is nested too deeply."""
     try:
-        tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return None
+
+
+def is_toml(text: str) -> bool:
+    return toml_of(text) is not None
 
 
 def _with_item(line: str, quoted: str) -> str | None:

@@ -26,22 +26,9 @@ from runner.events import Phase
 FULL = {errno.ENOSPC, errno.EDQUOT}
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 # Something lies in the way, or has gone: a file where a folder goes, links that lead in a circle.
-_IN_THE_WAY = {
-    errno.EBUSY,
-    errno.EEXIST,
-    errno.EINVAL,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENODEV,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.ENOTEMPTY,
-    errno.ENXIO,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-    errno.ETXTBSY,
-}
+_IN_THE_WAY = {errno.EBUSY, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP,
+               errno.ENAMETOOLONG, errno.ENODEV, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY,
+               errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ETXTBSY}  # fmt: skip
 
 # A device fails, or whoever was at the other end has gone: wherever it happens.
 _ANYWHERE = {errno.EIO, errno.EPIPE}

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Sequence
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import statement_of
 from runner.diagnosis.case import Case
 from runner.diagnosis.remedies import with_argument
 from runner.diagnosis.report.model import Edit, Frame, Hint
@@ -169,11 +169,8 @@ def _made_bytes(
     :param name: the output that is none; where there is no dict, ``key`` is what it is to be.
     """
     text = (returned and returned.text) or ""
-    try:
-        (statement,) = parse(f"def wire():\n {text}").body[0].body  # type: ignore[attr-defined]
-    except (SyntaxError, ValueError):
-        return None
-    value = statement.value if isinstance(statement, ast.Return) else None
+    body = getattr(statement_of(f"def wire():\n {text}"), "body", [])
+    value = body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None
     if returned is None or value is None:
         return None
     if name is not None:

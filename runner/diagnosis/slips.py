@@ -21,26 +21,15 @@ _RAISED_IN = (
     *("pydantic.errors", "sklearn.utils._param_validation", "_odepack", "sqlalchemy.exc"),
 )
 # By what everyone calls them.
+_MODULES = {"np": "numpy", "pd": "pandas", "pl": "polars", "plt": "matplotlib.pyplot",
+            "sns": "seaborn", "nx": "networkx", "xr": "xarray", "nb": "numba", "tf": "tensorflow",
+            "jnp": "jax.numpy", "ss": "starsim"}  # fmt: skip
+_OF_MODULES = {"Path": "pathlib", "partial": "functools", "defaultdict": "collections",
+               "dataclass": "dataclasses", "BytesIO": "io", "StringIO": "io", "deepcopy": "copy",
+               "reduce": "functools"}  # fmt: skip
 _IMPORTS = {
-    "np": "import numpy as np",
-    "pd": "import pandas as pd",
-    "pl": "import polars as pl",
-    "plt": "import matplotlib.pyplot as plt",
-    "sns": "import seaborn as sns",
-    "nx": "import networkx as nx",
-    "xr": "import xarray as xr",
-    "nb": "import numba as nb",
-    "tf": "import tensorflow as tf",
-    "jnp": "import jax.numpy as jnp",
-    "ss": "import starsim as ss",
-    "Path": "from pathlib import Path",
-    "partial": "from functools import partial",
-    "defaultdict": "from collections import defaultdict",
-    "dataclass": "from dataclasses import dataclass",
-    "BytesIO": "from io import BytesIO",
-    "StringIO": "from io import StringIO",
-    "deepcopy": "from copy import deepcopy",
-    "reduce": "from functools import reduce",
+    **{name: f"import {module} as {name}" for name, module in _MODULES.items()},
+    **{name: f"from {module} import {name}" for name, module in _OF_MODULES.items()},
 }
 # Of Python 2: what Python 3 calls it.
 _RENAMED = {"xrange": "range", "unicode": "str", "basestring": "str", "long": "int",

@@ -4,7 +4,7 @@ import re
 
 from msgspec import UNSET
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.remedies import as_utf_8, requires_python_hint
@@ -164,13 +164,8 @@ def _of_python_2(text: str) -> str | None:
 
 def _is_a_line(text: str) -> bool:
     """Tell whether a line is one of Python, by itself or with what stands around such a one."""
-    for whole in (text, f"{text} pass", f"try: pass\n{text} pass", f"if 0: pass\n{text} pass"):
-        try:
-            parse(whole)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        return True
-    return False
+    wholes = (text, f"{text} pass", f"try: pass\n{text} pass", f"if 0: pass\n{text} pass")
+    return any(tree_of(whole) is not None for whole in wholes)
 
 
 def _no_utf_8(case: Case, exception: ExceptionInfo, version: str) -> Finding:

@@ -4,7 +4,7 @@ import ast
 import re
 
 from bundle_protocol.messages import WIRE_ARGUMENTS, wire_argument
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import statement_of
 from bundle_protocol.wire_functions import IS_A_GENERATOR
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
@@ -107,10 +107,7 @@ def invalid_hint(case: Case, message: str, defined: Frame) -> Hint | None:
     line = defined.text or ""
     body = "" if line.endswith(":") else line[line.find("):") + 2 :]
     head = line.removesuffix(body)
-    try:
-        (function,) = parse(f"{head} pass").body
-    except (SyntaxError, ValueError):
-        return None
+    function = statement_of(f"{head} pass")
     if isinstance(function, ast.AsyncFunctionDef):
         return _awaited(case, defined, function) if not body else None
     if not isinstance(function, ast.FunctionDef):

@@ -11,14 +11,8 @@ from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand, ch
 from runner.diagnosis.report.text import last_lines
 
 # What may have come of a variable that was not there.
-_CODES = {
-    Code.LOAD_RAISED,
-    Code.TASK_RAISED,
-    Code.IMPORT_FAILED,
-    Code.RESULT_INVALID,
-    Code.CHILD_EXITED,
-    Code.CHILD_CRASHED,
-}
+_CODES = {Code.LOAD_RAISED, Code.TASK_RAISED, Code.IMPORT_FAILED, Code.RESULT_INVALID,
+          Code.CHILD_EXITED, Code.CHILD_CRASHED}  # fmt: skip
 _WORD = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]{2,99}(?![A-Za-z0-9_])")
 _MOST_NAMED = 3
 _LONGEST = 4000
@@ -28,8 +22,6 @@ _SAID_UNSET = re.compile(
     rf"|{_VARIABLE} (?:environment variable|env var)"
     rf"|{_VARIABLE} (?:(?:is|was) not set\b|(?:is )?unset\b|isn't set\b|has not been set\b)"
 )
-# A dotted key or an inline table, in which a line of text has no place of its own.
-_OTHER_TABLE = re.compile(r"^\s*(?:\[tool\]|tool\.modelops|modelops[.\s=])", re.MULTILINE)
 # With a default in its place it is not None.
 _READ = re.compile(r"(?:getenv|environ\.get)\(\s*['\"]([A-Za-z_]\w{0,99})['\"]\s*\)")
 
@@ -43,7 +35,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
         "name it in the bundle: of the worker's variables, the child gets few others",
-        edit=_name(case, [variable]),
+        edit=_named_for_child(case, variable),
     )
     return "which the child does not have", [
         name_it,
@@ -104,28 +96,15 @@ def _hand_on(case: Case, variables: list[str]) -> list[Hint]:
     options = " ".join(f"--env {shlex.quote(variable)}" for variable in variables)
     named = ", ".join(variables)
     return [
-        Hint(f"name {named} in the bundle, and the child gets it", edit=_name(case, variables)),
+        Hint(
+            f"name {named} in the bundle, and the child gets it",
+            edit=_named_for_child(case, *variables),
+        ),
         Hint(
             "or hand it on for this run, as Runner(env=) does", command=case.exec_command(options)
         ),
     ]
 
 
-def _name(case: Case, variables: list[str]) -> Edit | None:
-    """The edit that names variables for the child, where pyproject.toml is of a plain shape."""
-    names = ", ".join(f'"{variable}"' for variable in variables)
-    header, file = "[tool.modelops]", "pyproject.toml"
-    if _OTHER_TABLE.search(case.pyproject):
-        return None
-    if case.pyproject.split("\n").count(header) != 1:
-        return Edit(file=file, after=f"{header}\nenv = [{names}]")
-    table = case.pyproject.partition(f"{header}\n")[2].partition("\n[")[0]
-    env = re.search(r"^env\s*=\s*\[(.*)\]\s*$", table, re.MULTILINE)
-    if env is not None:
-        kept = env[1].strip().rstrip(",")
-        return Edit(
-            file=file, before=env[0].rstrip(), after=f"env = [{kept}{', ' if kept else ''}{names}]"
-        )
-    if re.search(r"^env\s*=", table, re.MULTILINE):
-        return None
-    return Edit(file=file, before=header, after=f"{header}\nenv = [{names}]")
+def _named_for_child(case: Case, *variables: str) -> Edit | None:
+    return case.pyproject_text().with_item("tool.modelops", "env", *variables)

@@ -108,7 +108,6 @@ class Trial:
         """Outputs that differed once, for no reason."""
 
     def findings(self) -> Findings:
-        """Return what was found."""
         for name in self._now_and_then:
             self._found(name, Cause.UNKNOWN, BY_CHANCE)
         return Findings(

@@ -1,13 +1,13 @@
 """Reads which extras the distributions of an environment have, by their metadata."""
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 
 _EXTRA = re.compile(r"""extra == ['"]([^'"]{1,100})['"]""")
 
@@ -19,9 +19,9 @@ def extras_of(venv: Path, requirements: Iterable[str]) -> dict[str, dict[str, li
     """
     sites = [str(site) for site in venv.glob("lib/python*/site-packages")]
     found = dict[str, dict[str, list[str]]]()
-    for name in {one.name for one in _readable(requirements)}:
+    for name in {one.name for one in filter(None, map(read_requirement, requirements))}:
         for distribution in metadata.distributions(name=name, path=sites):
-            needs = list(_readable(distribution.requires or ()))
+            needs = list(filter(None, map(read_requirement, distribution.requires or ())))
             extras = distribution.metadata.get_all("Provides-Extra") or []
             found[canonicalize_name(name)] = {
                 canonicalize_name(extra): [
@@ -33,9 +33,3 @@ def extras_of(venv: Path, requirements: Iterable[str]) -> dict[str, dict[str, li
                 for extra in extras
             }
     return found
-
-
-def _readable(requirements: Iterable[str]) -> Iterator[Requirement]:
-    for text in requirements:
-        with suppress(InvalidRequirement, RecursionError):
-            yield Requirement(text)

@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 from packaging.markers import default_environment
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from runner.diagnosis.case import Failure
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Pins, Source, has_dependencies, read_pyproject
@@ -100,11 +101,7 @@ def check_pins(source: Source, pins: Pins, base: Interpreter) -> None:
 
 def _requirements(texts: Iterable[str], environment: dict[str, str]) -> Iterator[Requirement]:
     """Those that count on this interpreter."""
-    for text in texts:
-        try:
-            one = Requirement(_REST.sub("", text))
-        except InvalidRequirement:
-            continue
+    for one in filter(None, (read_requirement(_REST.sub("", text)) for text in texts)):
         if one.marker is None or one.marker.evaluate(environment):
             yield one
 

@@ -97,12 +97,10 @@ def build_system(source: Source, environ: Mapping[str, str]) -> BuildSystem | No
 
 def _is_plain(requirement: str) -> bool:
     """Tell whether it is a name and versions, and nothing that uv takes for an option or file."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    from runner.diagnosis.knowledge.requirement_text import read_requirement
 
-    try:
-        return Requirement(requirement).url is None
-    except InvalidRequirement:
-        return False
+    read = read_requirement(requirement)
+    return read is not None and read.url is None
 
 
 async def install_wheel(

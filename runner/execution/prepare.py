@@ -46,18 +46,9 @@ from runner.settings import Settings
 from runner.task import Task
 
 # What a file that is missing, cut short or not what it was can lead to.
-_MAY_BE_DAMAGE = {
-    Code.SPAWN_FAILED,
-    Code.CHILD_EXITED,
-    Code.CHILD_CRASHED,
-    Code.MODULE_NOT_FOUND,
-    Code.IMPORT_FAILED,
-    Code.SYNTAX_ERROR,
-    Code.WIRE_NOT_DECLARED,
-    Code.WIRE_NOT_FOUND,
-    Code.LOAD_RAISED,
-    Code.TASK_RAISED,
-}
+_MAY_BE_DAMAGE = {Code.SPAWN_FAILED, Code.CHILD_EXITED, Code.CHILD_CRASHED, Code.MODULE_NOT_FOUND,
+                  Code.IMPORT_FAILED, Code.SYNTAX_ERROR, Code.WIRE_NOT_DECLARED,
+                  Code.WIRE_NOT_FOUND, Code.LOAD_RAISED, Code.TASK_RAISED}  # fmt: skip
 
 
 class Prepared(Struct, frozen=True):

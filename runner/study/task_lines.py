@@ -36,7 +36,6 @@ class TaskLines:
         files: dict[str, OutputFile],
         printed: dict[str, OutputFile],
     ) -> DoneLine:
-        """The line of a task that was done."""
         return DoneLine(
             **self._common(number, given, printed),
             ok=True,
@@ -55,7 +54,6 @@ class TaskLines:
     def failed(
         self, number: int, given: GivenTask, report: Report, printed: dict[str, OutputFile]
     ) -> FailedLine:
-        """The line of a task that failed."""
         return FailedLine(
             **self._common(number, given, printed),
             ok=False,

@@ -4,10 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 from runner.bundle.files import files_like, read_text
 from runner.bundle.foreign.imports import (
     files_below,
@@ -18,6 +17,7 @@ from runner.bundle.foreign.imports import (
 )
 from runner.bundle.foreign.model import Foreign
 from runner.diagnosis.case import Failure
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 
 _MOST_BELOW = 50
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
@@ -59,15 +59,16 @@ def notebook(folder: Path, file: str, text: str) -> Foreign | None:
     sources = _sources(text)
     if sources is None:
         return None
-    installed: list[str] = []
+    installed: dict[str, str] = {}
     for asked in filter(None, map(_INSTALLS.match, "\n".join(sources).splitlines())):
         words = (word.strip("\"'") for word in _OF_AN_OPTION.sub("", asked[1]).split())
-        installed += filter(_is_requirement, words)
+        for word in words:
+            if (requirement := read_requirement(word)) is not None:
+                installed[word] = canonicalize_name(requirement.name)
     imported = set[str]().union(*map(_imports, sources))
-    known = {canonicalize_name(Requirement(text).name) for text in installed}
     reached = imports_from(folder, file, imported)
     own = own_modules(folder, file) | set(_WRITES.findall("\n".join(sources)))
-    others, notes = required_by(reached, own, known)
+    others, notes = required_by(reached, own, set(installed.values()))
     return Foreign(file=file, kind="a notebook", dependencies=(*installed, *others), notes=notes)
 
 
@@ -117,15 +118,5 @@ def _imports(source: str) -> set[str]:
     ran = set(_RUNS.findall(source))
     # IPython's own lines are not Python.
     lines = (line for line in source.splitlines() if not re.match(r"\s*[%!?]|[\w.]+\?+\s*$", line))
-    try:
-        return ran | imports_of(parse("\n".join(lines)))
-    except (SyntaxError, ValueError, RecursionError):
-        return ran
-
-
-def _is_requirement(text: str) -> bool:
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return False
-    return True
+    tree = tree_of("\n".join(lines))
+    return ran if tree is None else ran | imports_of(tree)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 from runner.bundle.foreign.imports import imports_of, required_by
 from runner.bundle.foreign.model import Foreign, text_or_none
 
@@ -35,9 +35,7 @@ def setup_py(text: str, cfg: str = "", own: Collection[str] = ()) -> Foreign | N
 
     :param own: the modules that are beside it.
     """
-    try:
-        tree = parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+    if (tree := tree_of(text)) is None:
         return None
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     names = ("id", "attr")  # setup(), setuptools.setup()

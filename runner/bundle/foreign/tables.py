@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from runner.bundle.foreign.model import Foreign, text_or_none
 from runner.bundle.foreign.versions import pep440
+from runner.diagnosis.knowledge.requirement_text import read_requirement
 
 # As ssh(1) and git(1) have it: git@github.com:lab/model.git
 _OF_SSH = re.compile(r"^([\w.-]+@[\w.-]+):(?!//)(.+)")
@@ -105,11 +104,7 @@ def _requirement(name: str, value: object) -> str | None:
     markers = list(_markers(options))
     if markers:
         text += f"{' ' if ' @ ' in text else ''}; {' and '.join(markers)}"
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return None
-    return text
+    return None if read_requirement(text) is None else text
 
 
 def _markers(options: Mapping[str, Any]) -> Iterator[str]:

@@ -1,16 +1,30 @@
 """argparse's parser, which says what may be meant by an argument that a command does not take."""
 
 import argparse
-import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from runner.cli.command_line import arguments
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-_OPTION = re.compile(r"--([A-Za-z_][\w-]*)(?:=(.*))?", re.DOTALL)
-_VALUE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+# How a value is read, by what the help calls it. Others stay texts.
+_READ_BY: dict[str, Callable[[str], Any]] = {
+    "AGE": arguments.age,
+    "DIR": Path,
+    "ENTRYPOINT": arguments.entrypoint,
+    "FILE": Path,
+    "I/N": arguments.shard,
+    "K=V": arguments.param,
+    "N": arguments.count,
+    "NAME=VALUES": arguments.axis,
+    "NAME[=VALUE]": arguments.variable,
+    "S": arguments.seconds,
+    "SIZE": arguments.size,
+}
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -21,6 +35,22 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+
+    def option(self, words: str, meaning: str, **how: Any) -> None:
+        """Add an option, or a flag where no value follows.
+
+        :param words: as the help shows them: ``-j --jobs N``.
+        :param how: what argparse is told beside that. One that may be repeated has ``default=[]``.
+        """
+        names = [word for word in words.split() if word.startswith("-")]
+        value = words.split()[-1]
+        if value in names:
+            how = {"action": "store_true", **how}
+        else:
+            how = {"metavar": value, "type": _READ_BY.get(value), **how}
+        if how.get("default") == []:
+            how["action"] = "append"
+        self.add_argument(*names, help=meaning, **how)
 
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
         if file is None or file is not sys.stdout:
@@ -40,23 +70,12 @@ class ArgumentParser(argparse.ArgumentParser):
         """
         known = [option for action in self._actions for option in action.option_strings]
         runs_task = any(action.dest == "entrypoint" for action in self._get_positional_actions())
-        params = [param for word in extra if runs_task and (param := as_param(word))]
+        params = [param for word in extra if runs_task and (param := arguments.as_param(word))]
         option = next((word for word in extra if word.startswith("-")), None)
         if option is not None:
             self.error(unknown("option", option.partition("=")[0], known, params[:1]))
         meant = f"; did you mean {' '.join(params)}?" if params else ""
         self.error(f"unrecognized arguments: {' '.join(extra)}{meant}")
-
-
-def as_param(word: str) -> str | None:
-    """Write as ``--param`` what gives a value as other commands take it: Hydra, make, a script."""
-    import shlex
-
-    given = _OPTION.fullmatch(word) or _VALUE.fullmatch(word)
-    if given is None:
-        return None
-    name, value = given.groups(default="VALUE")
-    return f"--param {shlex.quote(f'{name}={value}')}"
 
 
 def unknown(kind: str, word: str, known: Iterable[str], others: Iterable[str] = ()) -> str:

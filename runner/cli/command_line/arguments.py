@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runner.cli.command_line.argument_parser import as_param
-
 if TYPE_CHECKING:
     from runner.diagnosis.report.codes import Code
     from runner.study.shards import Shard
+
+_OPTION = re.compile(r"--([A-Za-z_][\w-]*)(?:=(.*))?", re.DOTALL)
+_VALUE = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
 def age(text: str) -> float:
@@ -121,6 +122,17 @@ def entrypoint(text: str) -> str:
     if (param := as_param(text)) is not None:
         raise argparse.ArgumentTypeError(f"{text!r} is a value; did you mean {param}?")
     return text
+
+
+def as_param(word: str) -> str | None:
+    """Write as ``--param`` what gives a value as other commands take it: Hydra, make, a script."""
+    import shlex
+
+    given = _OPTION.fullmatch(word) or _VALUE.fullmatch(word)
+    if given is None:
+        return None
+    name, value = given.groups(default="VALUE")
+    return f"--param {shlex.quote(f'{name}={value}')}"
 
 
 def flag(environ: Mapping[str, str], name: str) -> bool:

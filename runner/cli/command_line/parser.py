@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runner.cli.command_line import options
 from runner.cli.command_line.argument_parser import ArgumentParser, unknown
-from runner.cli.command_line.arguments import age, code, count, entrypoint, index, size_or_none
+from runner.cli.command_line.arguments import code, index, size_or_none
 from runner.cli.exit_codes import EXIT_CODES_HELP
 from runner.defaults import Isolation
 from runner.version import runner_version
@@ -111,10 +111,9 @@ def _exec(parser: ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     options.bundle(parser)
     options.task(parser)
-    parser.add_argument(
-        "--function",
-        metavar="NAME",
-        help="a function of the bundle by its name in pyproject.toml (default: the wire function)",
+    parser.option(
+        "--function NAME",
+        "a function of the bundle by its name in pyproject.toml (default: the wire function)",
     )
     options.run(parser)
     options.report(parser)
@@ -122,19 +121,14 @@ def _exec(parser: ArgumentParser) -> None:
     options.json(parser)
     options.verbosity(parser)
     options.study(parser)
-    parser.add_argument(
-        "-j",
-        "--jobs",
+    parser.option(
+        "-j --jobs N",
+        "how many children run the tasks (default: one for each processor)",
         dest="children",
-        metavar="N",
-        type=count,
-        help="how many children run the tasks (default: one for each processor)",
     )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=count,
-        help="how many threads numerical libraries start in a child, which results may depend on"
+    parser.option(
+        "--threads N",
+        "how many threads numerical libraries start in a child, which results may depend on"
         " (default: the bundle's, else OMP_NUM_THREADS, else its share of the processors)",
     )
     parser.add_argument(
@@ -156,29 +150,18 @@ def _check(parser: ArgumentParser) -> None:
     parser.add_argument(
         "more", metavar="BUNDLE", nargs="*", type=Path, help="others, to prepare a machine for"
     )
-    parser.add_argument(
-        "--build", action="store_true", help="also build the environment and load the bundle"
-    )
-    parser.add_argument(
-        "--lock-to",
-        metavar="FILE",
-        type=Path,
-        help="build it, and write down which versions it has, for --lock",
-    )
-    parser.add_argument(
+    parser.option("--build", "also build the environment and load the bundle")
+    parser.option("--lock-to FILE", "build it, and write down which versions it has, for --lock")
+    parser.option(
         "--reproducible",
-        action="store_true",
-        help="run a task several times, in new processes and shared ones, with other hash seeds and"
+        "run a task several times, in new processes and shared ones, with other hash seeds and"
         " numbers of threads, and say which output is not the same, and why; the exit code is 1"
         " where one is not",
     )
-    parser.add_argument("--entrypoint", metavar="ENTRYPOINT", type=entrypoint, help="of that task")
+    parser.option("--entrypoint ENTRYPOINT", "of that task")
     options.params(parser)
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="store_true",
-        help="also list this process's variables that the bundle's code does not get",
+    parser.option(
+        "-v --verbose", "also list this process's variables that the bundle's code does not get"
     )
 
 
@@ -202,9 +185,7 @@ def _explain(parser: ArgumentParser) -> None:
 def _report(parser: ArgumentParser) -> None:
     parser.description = "Print a report that --report, --json or a RunnerError saved."
     parser.add_argument("file", metavar="FILE", type=Path, help="the report, as JSON")
-    parser.add_argument(
-        "--html", metavar="FILE", type=Path, help="write one self-contained page instead"
-    )
+    parser.option("--html FILE", "write one self-contained page instead")
 
 
 def _doctor(parser: ArgumentParser) -> None:
@@ -217,10 +198,9 @@ def _doctor(parser: ArgumentParser) -> None:
     parser.add_argument(
         "bundles", metavar="BUNDLE", nargs="*", type=Path, help="that are to run there"
     )
-    parser.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="of the cluster to look at, such as tcp://10.0.0.1:8786; this machine is not then",
+    parser.option(
+        "--scheduler ADDRESS",
+        "of the cluster to look at, such as tcp://10.0.0.1:8786; this machine is not then",
     )
 
 
@@ -235,30 +215,21 @@ def _matrix(parser: ArgumentParser) -> None:
     options.offline(parser)
     options.variables(parser)
     options.json(parser)
-    parser.add_argument(
-        "--python",
+    parser.option(
+        "--python REQUEST",
+        "a version, a specifier or a path; once for each",
         dest="pythons",
-        metavar="REQUEST",
         action="append",
         required=True,
-        help="a version, a specifier or a path; once for each",
     )
-    parser.add_argument(
-        "--dask",
-        dest="dasks",
-        metavar="VERSION",
-        action="append",
-        default=[],
-        help="also run client, scheduler and worker of each combination, with this Dask, on"
+    parser.option(
+        "--dask VERSION",
+        "also run client, scheduler and worker of each combination, with this Dask, on"
         " loopback; once for each",
+        dest="dasks",
+        default=[],
     )
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        metavar="N",
-        type=count,
-        help="how many at a time (default: one for each processor)",
-    )
+    parser.option("-j --jobs N", "how many at a time (default: one for each processor)")
 
 
 def _env(parser: ArgumentParser) -> None:
@@ -269,7 +240,7 @@ def _env(parser: ArgumentParser) -> None:
         "path", help="the folder of a bundle's environment; without a bundle, of all"
     )
     path.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path)
-    path.add_argument("--python", metavar="REQUEST", help="as for exec")
+    path.option("--python REQUEST", "as for exec")
     options.lock(path)
     remove = actions.add_parser("remove", help="remove some, and what is upon them")
     options.json(remove)
@@ -278,14 +249,11 @@ def _env(parser: ArgumentParser) -> None:
     )
     prune = actions.add_parser("prune", help="remove what is unfinished, and what the limits say")
     options.json(prune)
-    prune.add_argument(
-        "--older-than", metavar="AGE", type=age, help="what was not used for so long: 30d, 12h, 90m"
-    )
-    prune.add_argument(
-        "--max-size",
-        metavar="SIZE",
+    prune.option("--older-than AGE", "what was not used for so long: 30d, 12h, 90m")
+    prune.option(
+        "--max-size SIZE",
+        "how much may stay, such as 10GiB; the longest unused go first",
         type=size_or_none,
-        help="how much may stay, such as 10GiB; the longest unused go first",
     )
 
 
@@ -294,10 +262,9 @@ def _init(parser: ArgumentParser) -> None:
         "Write a bundle that runs, for a model of one's own. Nothing that is there is written over."
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="made if need be")
-    parser.add_argument(
-        "--model",
-        metavar="FILE[:FUNCTION]",
-        help="the script, notebook or function that runs the model, where DIR has several",
+    parser.option(
+        "--model FILE[:FUNCTION]",
+        "the script, notebook or function that runs the model, where DIR has several",
     )
 
 
@@ -308,15 +275,11 @@ def _table(parser: ArgumentParser) -> None:
     )
     options.json(parser)
     parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
-    parser.add_argument(
-        "--rows",
-        metavar="OUTPUT",
-        help="an output, or a file that tasks have left: CSV, Parquet, Arrow",
-    )
+    parser.option("--rows OUTPUT", "an output, or a file that tasks have left: CSV, Parquet, Arrow")
     parser.add_argument(
         "--csv", metavar="FILE", nargs="?", const="-", help="write CSV (default: standard output)"
     )
-    parser.add_argument("--parquet", metavar="FILE", type=Path, help="write Parquet, by pyarrow")
+    parser.option("--parquet FILE", "write Parquet, by pyarrow")
 
 
 def _rerun(parser: ArgumentParser) -> None:

@@ -43,7 +43,6 @@ class Totals:
             self._first_began = time.monotonic()
 
     def add_done(self, task: Task, line: DoneLine) -> None:
-        """A task has been done."""
         self.done += 1
         self.seed_effect.done(task, line)
 

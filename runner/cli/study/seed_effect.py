@@ -21,7 +21,6 @@ class SeedEffect:
         self._differ = False
 
     def done(self, task: Task, line: DoneLine) -> None:
-        """A task has been done."""
         if self._differ:
             return
         if self._first is None:
@@ -31,7 +30,6 @@ class SeedEffect:
             self._differ = _made(line) != self._made
 
     def notes(self) -> list[str]:
-        """Return what there is to say of it."""
         if self._differ or len(self._seeds) < _TELLING:
             return []
         return [

@@ -34,7 +34,6 @@ class WarmState:
         """The note of a task that gives others."""
 
     def done(self, index: int, task: Task, line: DoneLine) -> None:
-        """A task has been done."""
         if line.isolation is Isolation.WARM:
             if line.child.pid in self._processes:
                 self._last = index, task, line

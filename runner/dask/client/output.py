@@ -156,7 +156,6 @@ class StudyFolder:
         return self._before.at(self._kept[place]) if place in self._kept else None
 
     def to_run(self) -> Iterator[Task]:
-        """The tasks that are left."""
         for at, (number, given) in enumerate(iter(self._plan.next, None)):
             self._in_hand[at] = number, given
             yield given.task

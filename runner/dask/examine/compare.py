@@ -304,7 +304,7 @@ def _bundle(
             whose = lacking
         else:  # what runs the worker itself is there at any rate
             version = worker.software.python if worker.software else None
-            if version is not None and not _accepts(need, version):
+            if version and not (need.accepts(version) and Version(version) >= OLDEST_FOR_TASKS):
                 version = None
             whose = unknown
         if version is None:
@@ -331,10 +331,6 @@ def _bundle(
         f"{wants}{where}; there is no worker to look on"
     )  # fmt: skip
     return _Mismatch(Observation(subject, Verdict.OK, text))
-
-
-def _accepts(need: PythonRequirement, python: str) -> bool:
-    return need.accepts(python) and Version(python) >= OLDEST_FOR_TASKS
 
 
 def _listed(versions: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-from distributed import Client, Security
+from distributed import Client
 
 from runner.bundle.read import read_bundle
 from runner.dask.client.connection import in_thread
@@ -36,16 +36,13 @@ from runner.python_requirement import PythonRequirement
 _CONNECTIONS = 5
 _CONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 0.5
+# How long a client may take to connect and to have something run.
+_CANARY_SECONDS = 10.0
+# How long a bundle may take to be built on the workers, and its task.
+_BUNDLE_SECONDS = 60.0
 
 
-def examine_cluster(
-    address: str,
-    bundles: Sequence[Path],
-    *,
-    security: Security | None = None,
-    canary_seconds: float = 10.0,
-    bundle_seconds: float = 60.0,
-) -> list[Observation]:
+def examine_cluster(address: str, bundles: Sequence[Path]) -> list[Observation]:
     """Look at a cluster: what it is made of, whether that goes together, whether it runs anything.
 
     Nothing is pickled before the versions are known to agree. Dask's own log is silent meanwhile,
@@ -54,14 +51,10 @@ def examine_cluster(
     :param address: the scheduler's, with or without a scheme: ``tcp://10.0.0.1:8786``.
     :param bundles: folders; whether the workers have a Python that each accepts is looked at, and
         its default task is run once.
-    :param security: the certificates where the cluster uses TLS; ``None``: those that Dask's
-        configuration names.
-    :param canary_seconds: how long a client may take to connect and to have something run.
-    :param bundle_seconds: how long a bundle may take to be built on the workers, and its task.
     """
     needs, unread = _needs(bundles)
     with _silent():
-        cluster = gather(address, security=security)
+        cluster = gather(address)
         if isinstance(cluster, NoScheduler):
             hints = [Hint(cluster.advice)]
             problem = Observation(f"scheduler {address}", Verdict.PROBLEM, cluster.reason, hints)
@@ -70,18 +63,18 @@ def examine_cluster(
         workers = one_of_each(cluster)
         if not (examination.runs_tasks and workers):
             return [*unread, *examination.observations]
-        with _connected(cluster, security, canary_seconds) as client:
+        with _connected(cluster) as client:
             if isinstance(client, Observation):
                 return [*unread, *examination.observations, client]
             # A function that is imported by its name breaks nothing where Pythons differ.
             steps: dict[str, Send] = {"an importable function": send_importable}
             if examination.runs_lambdas:
                 steps["a lambda"] = send_lambda
-            came_back = canary(client, workers, steps, canary_seconds)
+            came_back = canary(client, workers, steps, _CANARY_SECONDS)
             if needs and all(one.verdict is Verdict.OK for one in came_back):
-                reach = _reach(client, cluster, list(needs.values()), canary_seconds)
+                reach = _reach(client, cluster, list(needs.values()))
                 examination = compare(cluster, list(needs.values()), reach)
-                came_back += [_task(client, path, bundle_seconds) for path in needs]
+                came_back += [_task(client, path) for path in needs]
     return [*unread, *examination.observations, *came_back]
 
 
@@ -99,19 +92,12 @@ def _needs(bundles: Sequence[Path]) -> tuple[dict[Path, PythonRequirement], list
 
 
 @contextmanager
-def _connected(
-    cluster: Cluster, security: Security | None, seconds: float
-) -> Iterator[Client | Observation]:
+def _connected(cluster: Cluster) -> Iterator[Client | Observation]:
     """A client, or the reason why none could connect."""
     hint = Hint("look at the scheduler's log, and at the load of its machine")
 
     def connect() -> Client:
-        return Client(
-            cluster.scheduler.address,
-            security=security,
-            set_as_default=False,
-            timeout=min(_CONNECT_SECONDS, seconds),
-        )
+        return Client(cluster.scheduler.address, set_as_default=False, timeout=_CONNECT_SECONDS)
 
     def connect_again() -> Client:
         for _ in range(_CONNECTIONS - 1):
@@ -125,9 +111,11 @@ def _connected(
         return connect()
 
     try:
-        client = in_thread(connect_again, seconds)
+        client = in_thread(connect_again, _CANARY_SECONDS)
     except FutureTimeoutError:
-        text = f"the scheduler has taken in a client, and does not answer it in {seconds:g} s"
+        text = (
+            f"the scheduler has taken in a client, and does not answer it in {_CANARY_SECONDS:g} s"
+        )
         yield Observation("canary", Verdict.PROBLEM, text, [hint])
         return
     # What a client raises when it cannot connect has no common type.
@@ -144,7 +132,7 @@ def _connected(
 
 
 def _reach(
-    client: Client, cluster: Cluster, needs: Sequence[PythonRequirement], seconds: float
+    client: Client, cluster: Cluster, needs: Sequence[PythonRequirement]
 ) -> dict[str, list[Interpreter]] | None:
     """The interpreters that each worker can use; ``None`` where they did not say in time."""
     # Those of one make on one machine reach the same.
@@ -153,7 +141,7 @@ def _reach(
     required = [str(need.specifier) for need in needs]
     try:
         there = in_thread(
-            lambda: client.run(reachable, required, workers=list(asked.values())), seconds
+            lambda: client.run(reachable, required, workers=list(asked.values())), _CANARY_SECONDS
         )
     # Whatever a worker raised: its interpreters are not known, and are said not to be.
     except Exception:  # noqa: BLE001
@@ -165,13 +153,16 @@ def _make(worker: Member) -> tuple[str, bytes]:
     return worker.host, msgspec.json.encode(worker.software)
 
 
-def _task(client: Client, path: Path, seconds: float) -> Observation:
+def _task(client: Client, path: Path) -> Observation:
     """Run a bundle's default task."""
     subject, begun = f"canary: a task of {path.name}", time.monotonic()
     try:
-        result = in_thread(lambda: submit(client, path, retries=0).result(), seconds)
+        result = in_thread(lambda: submit(client, path, retries=0).result(), _BUNDLE_SECONDS)
     except FutureTimeoutError:
-        text = f"not back in {seconds:g} s: its environment is still being built, or it takes long"
+        text = (
+            f"not back in {_BUNDLE_SECONDS:g} s: its environment is still being built, or it"
+            " takes long"
+        )
         return Observation(subject, Verdict.WARNING, text)
     except RunnerError as error:
         report = error.report

@@ -162,7 +162,6 @@ class Host:
         return self.calls.run(key, partial(loop.call, partial(function, place)))
 
     def _runner(self, wanted: Wanted) -> Runner:
-        """The runner for what a study wants."""
         with self._lock:
             if wanted not in self._runners:
                 self._runners[wanted] = self._new_runner(wanted)

@@ -12,16 +12,9 @@ from runner.diagnosis.report.text import one_line, printable
 _QUOTED = "https://git-lfs.github.com/spec/v1"
 
 # No file that code reads raises these: a name or a signature in the code is wrong.
-_OF_CODE = {
-    "NameError",
-    "UnboundLocalError",
-    "NotImplementedError",
-    "RecursionError",
-    "ModuleNotFoundError",
-    "FileNotFoundError",
-    "PermissionError",
-    "AssertionError",
-}
+_OF_CODE = {"NameError", "UnboundLocalError", "NotImplementedError", "RecursionError",
+            "ModuleNotFoundError", "FileNotFoundError", "PermissionError",
+            "AssertionError"}  # fmt: skip
 _SPECIAL_CODES = {"SyntaxError": Code.SYNTAX_ERROR, "ImportError": Code.IMPORT_FAILED}
 
 

@@ -29,33 +29,27 @@ _NAMES = {
     "text": "text",
     "other": "of some other kind",
 }
-_FORMATS = {
-    ".xlsx": "an Excel workbook",
-    ".xlsm": "an Excel workbook",
+_KINDS = {
+    ".xlsx .xlsm": "an Excel workbook",
     ".xls": "an Excel workbook of before 2007",
     ".npz": "an archive of NumPy arrays",
     ".nc": "netCDF",
-    ".h5": "HDF5",
-    ".hdf5": "HDF5",
-    ".h5ad": "HDF5",
+    ".h5 .hdf5 .h5ad": "HDF5",
     ".parquet": "Parquet",
     ".npy": "an array of NumPy",
     ".zip": "a zip archive",
     ".gz": "compressed by gzip",
     ".bz2": "compressed by bzip2",
     ".xz": "compressed by xz",
-    ".pkl": "a pickle",
-    ".pickle": "a pickle",
+    ".pkl .pickle": "a pickle",
     ".joblib": "what joblib writes",
-    ".pt": "what torch.save() writes",
-    ".pth": "what torch.save() writes",
-    ".feather": "Arrow",
-    ".arrow": "Arrow",
+    ".pt .pth": "what torch.save() writes",
+    ".feather .arrow": "Arrow",
     ".png": "a PNG image",
     ".jpg": "a JPEG image",
-    ".sqlite": "a database of SQLite",
-    ".db": "a database of SQLite",
+    ".sqlite .db": "a database of SQLite",
 }
+_FORMATS = {suffix: kind for suffixes, kind in _KINDS.items() for suffix in suffixes.split()}
 # What the child has found in a file whose first bytes are as they should be.
 _BROKEN = {
     "cut": ("is cut off", "Its end is missing: a write, a download or a copy of it has stopped."),

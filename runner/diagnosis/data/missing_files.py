@@ -5,7 +5,7 @@ import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from bundle_protocol.near_names import nearest
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import tree_of
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.compiled_sources import not_compiled
 from runner.diagnosis.data.broken_links import broken_link
@@ -317,9 +317,7 @@ def _is_written(frame: Frame | None, path: PurePath) -> bool:
 def _made_before(case: Case, frame: Frame, made: str) -> Edit | None:
     """The edit that makes a folder before a line, where a statement begins in that."""
     line = frame.text or ""
-    try:
-        parse(f"{line}\n    pass" if line.endswith(":") else line)
-    except (SyntaxError, ValueError):
+    if tree_of(f"{line}\n    pass" if line.endswith(":") else line) is None:
         return None
     return case.line_edit(frame, f"{made}\n{line}")
 

@@ -270,8 +270,8 @@ def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]
 
 def _python_with_native_stacks(case: Case) -> str | None:
     """A Python of this machine that the bundle accepts, where the child's is an older one."""
-    python = case.child.python.version if case.child and case.child.python else None
-    if python is None or not is_older(python, _NATIVE_STACKS) or case.interpreter is None:
+    python = case.python
+    if python is None or not is_older(python.version, _NATIVE_STACKS) or case.interpreter is None:
         return None
     usable = (one.version for one in case.interpreter.found if one.usable and one.version)
     return next((one for one in usable if not is_older(one, _NATIVE_STACKS)), None)

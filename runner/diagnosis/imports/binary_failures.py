@@ -106,7 +106,7 @@ def _missing_library(case: Case, exception: ExceptionInfo) -> Finding:
         hints.append(
             by_hand(
                 "find the Debian package that has it, and install that on the worker",
-                f"apt-file search {library}" if _is_plain(library) else None,
+                f"apt-file search {library}" if re.fullmatch(r"[\w.+-]{1,80}", library) else None,
             )
         )
     if elsewhere := _lies_elsewhere(case, library):
@@ -339,7 +339,3 @@ def _package_in(text: str) -> str | None:
     """The package of the first path into site-packages in a text."""
     found = re.search(r"site-packages/([\w-]{1,100})", text)
     return found[1].removesuffix("_libs") if found else None
-
-
-def _is_plain(name: str) -> bool:
-    return re.fullmatch(r"[\w.+-]{1,80}", name) is not None

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.knowledge.requirement_text import extras_text, read_requirement
 from runner.diagnosis.pyproject_edits import PYPROJECT
 from runner.diagnosis.report.model import Edit, Hint
 
@@ -19,10 +20,8 @@ _DIST_INFO = re.compile(r"([\w.]+)-([\w.!+]+)\.dist-info")
 def declared_requirements(case: Case) -> Iterator[tuple[str, Requirement]]:
     """The requirements that the bundle declares, as they are written and as they are read."""
     for text in case.bundle_dependencies:
-        try:
-            yield text, Requirement(text)
-        except (InvalidRequirement, RecursionError):
-            continue
+        if (requirement := read_requirement(text)) is not None:
+            yield text, requirement
 
 
 def is_installed(case: Case, top: str) -> bool:
@@ -59,9 +58,8 @@ def require(case: Case, distribution: str, clause: str, title: str, *also: str) 
     for text, requirement in declared_requirements(case):
         if not same_distribution(requirement.name, distribution) or requirement.marker:
             continue
-        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         kept = _kept(requirement.specifier, clause) or _release_before(clause)
-        after = f"{requirement.name}{extras}{','.join([*kept, clause])}"
+        after = f"{requirement.name}{extras_text(requirement)}{','.join([*kept, clause])}"
         edit = case.replaced_requirement(text, after, *also)
         return Hint(title, command=plain.command, edit=edit)
     return plain

@@ -21,8 +21,8 @@ from runner.diagnosis.imports.missing_modules import missing_module_finding, mis
 from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.optional_packages import missing_solver, optional_package
 from runner.diagnosis.imports.package_changes import package_change
-from runner.diagnosis.imports.system_libraries import system_library
 from runner.diagnosis.imports.windows_only import windows_only
+from runner.diagnosis.knowledge.conda_only import missed_on_system
 from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -193,6 +193,25 @@ def _relative_import(case: Case, exception: ExceptionInfo) -> Finding | None:
     )
 
 
+def _system_library(case: Case, exception: ExceptionInfo) -> Finding | None:
+    """Something that is not on this worker, and who brings it."""
+    found = missed_on_system(exception.message[:400])
+    if found is None:
+        return None
+    package, known = found
+    where = case.place(exception)
+    hints = [Hint(known.instead)]
+    if known.wheel:
+        title = f"ask for {known.wheel}, which brings an {known.thing}"
+        hints.insert(0, case.declare_hint(title, known.wheel))
+    return case.found(
+        Code.IMPORT_FAILED,
+        f"{where} needs {package}, and {package} finds no {known.thing} on this worker",
+        f"{package} is {known.what}.",
+        *hints,
+    )
+
+
 _RECOGNISERS: list[Callable[[Case, ExceptionInfo], Finding | None]] = [
     renamed_module,
     hidden_module,
@@ -201,7 +220,7 @@ _RECOGNISERS: list[Callable[[Case, ExceptionInfo], Finding | None]] = [
     _circular,
     _library_change,
     package_change,
-    system_library,
+    _system_library,
     binary_failure,
     newer_feature,
     misspelt_extra,

@@ -15,6 +15,7 @@ from runner.diagnosis.knowledge.stdlib_changes import (
     REMOVED_MODULES,
     REMOVED_NAMES,
     Change,
+    known_part,
 )
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
@@ -25,7 +26,7 @@ from runner.diagnosis.report.model import ExceptionInfo, Hint
 def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the standard library of this Python's version."""
     # A Python that is not known counts as a new one: none of what was removed is far from there.
-    python = case.child.python.version if case.child and case.child.python else "3.99"
+    python = case.python.version if case.python else "3.99"
     name, pair = missing_module(exception), missing_name(exception)
     if pair is not None:
         what = ".".join(pair)
@@ -35,7 +36,7 @@ def library_change(case: Case, exception: ExceptionInfo) -> Finding | None:
             f"{pair[1]!r} came to {pair[0]!r}",
         )
     elif name is not None:
-        what = _known_part(name)
+        what = known_part(name)
         removed, added = REMOVED_MODULES.get(what), ADDED_MODULES.get(what)
         gone, new = f"{what!r} was removed in", f"{what!r} came"
     else:
@@ -130,10 +131,3 @@ def replaced_name(line: str, what: str, instead: str) -> str | None:
     if line.count(what) == 1:
         return re.sub(rf"\b{re.escape(what)}\b", instead, line)
     return None
-
-
-def _known_part(name: str) -> str:
-    """A module, or the package it is in, whichever the tables have."""
-    parts = name.split(".")[:4]
-    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return next((one for one in names if one in REMOVED_MODULES or one in ADDED_MODULES), name)

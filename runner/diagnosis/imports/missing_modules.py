@@ -4,8 +4,6 @@ distribution that is installed, what is declared for elsewhere."""
 import re
 from pathlib import PurePosixPath
 
-from packaging.requirements import Requirement
-
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.bundle_modules import importable_file
@@ -27,6 +25,7 @@ from runner.diagnosis.knowledge.distribution_names import (
     modules_named_otherwise,
     same_distribution,
 )
+from runner.diagnosis.knowledge.requirement_text import extras_text
 from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
@@ -154,7 +153,7 @@ def _declared_for_elsewhere(case: Case, missing: Missing) -> Finding | None:
     if installed_version(case, name) is not None:
         return None
     markers = " / ".join(str(requirement.marker) for requirement in declared)
-    plain = f"{name}{_extras(declared[0])}{declared[0].specifier}"
+    plain = f"{name}{extras_text(declared[0])}{declared[0].specifier}"
     if extra := _EXTRA.search(markers):
         of, why = f"in the extra {extra[1]!r} only", "Extras are not installed for tasks"
     elif group := _GROUP.search(markers):
@@ -181,10 +180,6 @@ def _declared_for_elsewhere(case: Case, missing: Missing) -> Finding | None:
 
 def _is_for(requirement: str, missing: Missing) -> bool:
     return any(same_distribution(requirement, name) for name in (missing.distribution, missing.top))
-
-
-def _extras(requirement: Requirement) -> str:
-    return f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
 
 
 def _not_in_what_is_installed(

@@ -40,7 +40,7 @@ def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding 
         (one_edit_from(name, _installed(case)), "{} is installed"),
         (one_edit_from(name, _declared(case)), "the bundle declares {}"),
         (one_edit_from(name, sorted(WELL_KNOWN)), "there is a package {}"),
-        (_close_to(name, bundled), "the bundle has {}"),
+        (next(iter(nearest(name, bundled, cutoff=_CLOSE)), None), "the bundle has {}"),
     ):
         if meant is not None:
             return _finding(case, frame, name, meant, what.format(meant))
@@ -97,10 +97,6 @@ def _declared(case: Case) -> list[str]:
         name = requirement.name
         found |= {name.replace("-", "_"), *modules_named_otherwise(name)}
     return sorted(found)
-
-
-def _close_to(name: str, others: list[str]) -> str | None:
-    return next(iter(nearest(name, others, cutoff=_CLOSE)), None)
 
 
 def one_edit_from(name: str, others: Iterable[str]) -> str | None:

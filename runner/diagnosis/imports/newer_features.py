@@ -21,27 +21,14 @@ class _Feature(Struct, frozen=True):
     version: str
     raised: str
     """The type of the exception."""
-    message: re.Pattern[str]
-    line: re.Pattern[str] | None = None
+    message: str
+    """The pattern of its message."""
+    line: str = ""
     """The pattern that the line must have, where the message alone does not tell."""
     instead: str | None = None
     """The way to write the same for an older Python."""
     notation: bool = False
     """True if it is a way to write, rather than a name that is missing."""
-
-
-def _feature(
-    name: str,
-    version: str,
-    raised: str,
-    message: str,
-    line: str | None = None,
-    instead: str | None = None,
-    *,
-    notation: bool = False,
-) -> _Feature:
-    compiled = re.compile(line) if line else None
-    return _Feature(name, version, raised, re.compile(message), compiled, instead, notation)
 
 
 _ABSTRACT = "|".join(ABSTRACT_CLASSES.split())
@@ -51,35 +38,35 @@ _A_TYPE = r"'(?:type|NoneType|ABCMeta|EnumMeta|_\w*GenericAlias|GenericAlias|typ
 
 def _method(kind: str, name: str, version: str, instead: str | None = None) -> _Feature:
     message = rf"(?:'{kind}' object|type object '{kind}') has no attribute '{name}'"
-    return _feature(f"{kind}.{name}()", version, "AttributeError", message, None, instead)
+    return _Feature(f"{kind}.{name}()", version, "AttributeError", message, "", instead)
 
 
 def _argument(
     function: str, argument: str, version: str, message: str, instead: str | None = None
 ) -> _Feature:
     line = rf"\b{function}\(.*\b{argument}\s*="
-    return _feature(f"{function}({argument}=...)", version, "TypeError", message, line, instead)
+    return _Feature(f"{function}({argument}=...)", version, "TypeError", message, line, instead)
 
 
 def _builtin(name: str, version: str, instead: str | None = None) -> _Feature:
-    return _feature(name, version, "NameError", rf"name '{name}' is not defined", None, instead)
+    return _Feature(name, version, "NameError", rf"name '{name}' is not defined", "", instead)
 
 
 # What Python 3.8, the oldest that runs tasks, has is not here.
 _FEATURES = [
-    _feature("generic types in brackets, such as list[int] (PEP 585)", "3.9", "TypeError",
+    _Feature("generic types in brackets, such as list[int] (PEP 585)", "3.9", "TypeError",
              r"'(?:type|ABCMeta)' object is not subscriptable",
              r"\b(?:list|dict|set|tuple|frozenset|type|deque|defaultdict|OrderedDict|Counter"
              r"|ChainMap|Queue|Pattern|Match|PathLike|Popen|CompletedProcess|Future|Task|Array"
              rf"|{_ABSTRACT})\[", _ANNOTATIONS, notation=True),
-    _feature("X | Y for union types, such as int | None (PEP 604)", "3.10", "TypeError",
+    _Feature("X | Y for union types, such as int | None (PEP 604)", "3.10", "TypeError",
              rf"unsupported operand type\(s\) for \|: (?:{_A_TYPE} and '|'\w+' and {_A_TYPE})",
-             None, _ANNOTATIONS + "; else typing.Optional and typing.Union", notation=True),
-    _feature("X | Y for union types in isinstance (PEP 604)", "3.10", "TypeError",
+             "", _ANNOTATIONS + "; else typing.Optional and typing.Union", notation=True),
+    _Feature("X | Y for union types in isinstance (PEP 604)", "3.10", "TypeError",
              r"isinstance\(\) arg 2 must be a type", r"isinstance\(.*\|", "a tuple of types"),
-    _feature("| between dicts (PEP 584)", "3.9", "TypeError",
+    _Feature("| between dicts (PEP 584)", "3.9", "TypeError",
              r"unsupported operand type\(s\) for \|=?: '(?:dict|OrderedDict|defaultdict)' and"
-             r" '(?:dict|OrderedDict|defaultdict)'", None, "{**a, **b}"),
+             r" '(?:dict|OrderedDict|defaultdict)'", "", "{**a, **b}"),
     _method("str", "removeprefix", "3.9"),
     _method("str", "removesuffix", "3.9"),
     _method("bytes", "removeprefix", "3.9"),
@@ -124,8 +111,8 @@ def newer_feature(case: Case, exception: ExceptionInfo) -> Finding | None:
             for feature in _FEATURES
             if feature.raised == exception.type
             and is_older(python.version, feature.version)
-            and feature.message.match(message)
-            and (feature.line is None or feature.line.search(line))
+            and re.match(feature.message, message)
+            and re.search(feature.line, line)
         ),
         None,
     )

@@ -227,7 +227,7 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
     elif what in GONE_MODULES:
         after = re.sub(rf"^(from|import) {re.escape(what)}\b", rf"\1 {instead}", line)
         after = after if line.startswith("from ") or " as " in line else line
-    elif _is_method(what):
+    elif _METHOD.match(what):
         if instead.isidentifier():
             after = re.sub(rf"(?<=\.){name}\b", instead, line)
     elif re.match(r"from\s", line):
@@ -251,10 +251,6 @@ def _concatenated(line: str) -> str | None:
     return f"{row[1]} = pd.concat([{row[1]}, pd.DataFrame([{row[2]}])], ignore_index=True)"
 
 
-def _is_method(what: str) -> bool:
-    return _METHOD.match(what) is not None
-
-
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
     """The requirement for a release before the change, where the bundle declares what it needs."""
     if change.distribution == "pymc":
@@ -262,8 +258,8 @@ def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
     also = _numpy_1(case, change)
     title += ", and the numpy<2 that it needs" if also else ""
     hints = [require(case, change.distribution, f"<{change.version}", title, *also)]
-    python = case.child.python.version if case.child and case.child.python else ""
-    if change.distribution == "numpy" and python and not is_older(python, "3.13"):
+    python = case.python
+    if change.distribution == "numpy" and python and not is_older(python.version, "3.13"):
         hints.append(
             requires_python_hint(
                 case, "<3.13", f"which has wheels for Python {_NUMPY_1_UNTIL} and older: keep to it"

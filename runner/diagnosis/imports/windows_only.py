@@ -2,7 +2,7 @@
 
 import ast
 
-from bundle_protocol.syntax_tree import parse
+from bundle_protocol.syntax_tree import statement_of
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.report.codes import Code
@@ -48,10 +48,6 @@ def windows_only(case: Case, exception: ExceptionInfo) -> Finding | None:
 def _asked_first(case: Case, frame: Frame) -> Edit | None:
     """The edit that runs a line on Windows alone, where it is a statement by itself."""
     line = frame.text or ""
-    try:
-        (statement,) = parse(line).body
-    except (SyntaxError, ValueError):
-        return None
-    if not case.is_own(frame.file) or not isinstance(statement, _ALONE):
+    if not case.is_own(frame.file) or not isinstance(statement_of(line), _ALONE):
         return None
     return case.line_edit(frame, f'import sys\nif sys.platform == "win32": {line}')

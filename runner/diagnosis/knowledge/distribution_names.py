@@ -75,8 +75,14 @@ def same_distribution(one: str, other: str) -> bool:
 
 @functools.cache
 def _names() -> dict[str, str]:
-    lines = (line.partition(" ") for line in IMPORT_NAMES.strip().splitlines())
-    return {module: distribution for module, _, distribution in lines}
+    """The distribution of each module; both have a star where it stands for any one name."""
+    names = {}
+    for line in IMPORT_NAMES.strip().splitlines():
+        distribution, *modules = line.split()
+        for module in modules:
+            own = "*" if "*" in module else module.replace("_", "-")
+            names[module] = distribution.replace("*", own)
+    return names
 
 
 def _plain(module: str) -> str:

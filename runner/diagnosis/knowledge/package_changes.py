@@ -18,188 +18,121 @@ class PackageChange(Struct, frozen=True):
 ANY = "*"
 """In a module's place: an object's method, whichever its class is."""
 
-# `DISTRIBUTION VERSION MODULE ...`, then what went with it, each with what stands in for it (`-`:
-# nothing by the same use; `~`: its call may be left out): a name of the same module, a dotted one
-# from the top, or words; from the projects' release notes. Names are put in by machines: what has
-# other defaults is said in words.
+# `DISTRIBUTION VERSION MODULE ...`, then lines of the names that went with it: `NAME=INSTEAD ...`,
+# or a name and words; behind `-`, those for which nothing stands in by the same use; behind `~`,
+# those whose call may be left out. What stands in is a name of the same module, or one dotted from
+# the top; from the projects' release notes. Names are put in by machines: what has other defaults
+# is said in words.
 _CHANGES = """
 numpy 2 numpy
-float_ float64
-complex_ complex128
-longfloat longdouble
-singlecomplex complex64
-cfloat complex128
-longcomplex clongdouble
-clongfloat clongdouble
-string_ bytes_
-unicode_ str_
-Inf inf
-Infinity inf
-infty inf
-NaN nan
-PINF inf
-NINF -
-PZERO -
-NZERO -
-alltrue all
-sometrue any
-round_ round
-mat asmatrix
-product prod
-cumproduct cumprod
-bool8 bool_
-find_common_type result_type
-recfromcsv genfromtxt
-recfromtxt genfromtxt
-asfarray -
-cast -
-issctype -
-issubclass_ -
-obj2sctype -
-sctypes -
-msort -
-byte_bounds -
-ComplexWarning -
-VisibleDeprecationWarning -
-RankWarning -
-numpy 2 numpy
+float_=float64 complex_=complex128 longfloat=longdouble singlecomplex=complex64 cfloat=complex128
+longcomplex=clongdouble clongfloat=clongdouble string_=bytes_ unicode_=str_ Inf=inf Infinity=inf
+infty=inf NaN=nan PINF=inf alltrue=all sometrue=any round_=round mat=asmatrix product=prod
+cumproduct=cumprod bool8=bool_ find_common_type=result_type recfromcsv=genfromtxt
+recfromtxt=genfromtxt
 math math of Python
+- NINF PZERO NZERO asfarray cast issctype issubclass_ obj2sctype sctypes msort byte_bounds
+- ComplexWarning VisibleDeprecationWarning RankWarning
 numpy 2.4 numpy
-in1d isin
-trapz trapezoid
+in1d=isin trapz=trapezoid
 numpy 2.5 numpy
-row_stack vstack
+row_stack=vstack
 numpy 2.4 numpy.linalg
 linalg numpy.linalg itself
 numpy 1.23 numpy
-asscalar x.item()
+asscalar=x.item()
 numpy 1.24 numpy
-float float
-int int
-object object
-complex complex
-str str
+float=float int=int object=object complex=complex str=str
 numpy 2 numpy.ndarray
-ptp np.ptp(x)
+ptp=np.ptp(x) newbyteorder=x.view(x.dtype.newbyteorder())
 itemset x[index]=value
-newbyteorder x.view(x.dtype.newbyteorder())
 scipy 1.14 scipy.integrate
-simps simpson
-trapz trapezoid
-cumtrapz cumulative_trapezoid
+simps=simpson trapz=trapezoid cumtrapz=cumulative_trapezoid
 scipy 1.13 scipy.signal
-hann scipy.signal.windows.hann
-hamming scipy.signal.windows.hamming
-gaussian scipy.signal.windows.gaussian
-blackman scipy.signal.windows.blackman
-kaiser scipy.signal.windows.kaiser
+hann=scipy.signal.windows.hann hamming=scipy.signal.windows.hamming
+gaussian=scipy.signal.windows.gaussian blackman=scipy.signal.windows.blackman
+kaiser=scipy.signal.windows.kaiser
 scipy 1.15 scipy.signal
-cwt -
-ricker -
+- cwt ricker
 scipy 1.13 scipy.linalg
-tri numpy.tri
-tril numpy.tril
-triu numpy.triu
+tri=numpy.tri tril=numpy.tril triu=numpy.triu
 scipy 1.17 scipy.special
-sph_harm sph_harm_y(n,m,polar,azimuth)
+sph_harm=sph_harm_y(n,m,polar,azimuth)
 scipy 1.9 scipy.stats
 itemfreq numpy.unique(...,return_counts=True)
 scipy 1.12 scipy.stats
-binom_test binomtest(...).pvalue
+binom_test=binomtest(...).pvalue
 scipy 1.15 scipy.misc
-derivative -
-central_diff_weights -
-ascent scipy.datasets.ascent
-face scipy.datasets.face
-electrocardiogram scipy.datasets.electrocardiogram
+ascent=scipy.datasets.ascent face=scipy.datasets.face
+electrocardiogram=scipy.datasets.electrocardiogram
+- derivative central_diff_weights
 scipy 1.3 scipy.misc
+comb=scipy.special.comb factorial=scipy.special.factorial logsumexp=scipy.special.logsumexp
 toimage PIL.Image.fromarray, which scales no values
-comb scipy.special.comb
-factorial scipy.special.factorial
-logsumexp scipy.special.logsumexp
-imresize -
+- imresize
 scipy 1.2 scipy.misc
-imread imageio.imread
-imsave imageio.imwrite
+imread=imageio.imread imsave=imageio.imwrite
 pandas 3 pandas.DataFrame pandas.Series
-_append pandas.concat
-backfill bfill
+_append=pandas.concat backfill=bfill pad=ffill
 first .loc[:label] up to the date that is meant
 last .loc[label:] from the date that is meant
-pad ffill
-swapaxes -
+- swapaxes
 pandas 3 pandas.DataFrame
-applymap map
-bool iloc[0,0]
+applymap=map bool=iloc[0,0]
 pandas 3 pandas.Series
-bool item
-ravel to_numpy
-view astype(dtype)
+bool=item ravel=to_numpy view=astype(dtype)
 pandas 2 pandas.DataFrame pandas.Series
-append pandas.concat
-iteritems items
-mad (x-x.mean()).abs().mean()
+append=pandas.concat iteritems=items mad=(x-x.mean()).abs().mean()
 tshift shift(freq=...)
 pandas 2 pandas.DataFrame
-lookup -
+- lookup
 pandas 2 pandas.Series pandas.Index
-is_monotonic is_monotonic_increasing
+is_monotonic=is_monotonic_increasing
 pandas 2 pandas.DatetimeIndex pandas.DatetimeProperties
-week isocalendar().week
-weekofyear isocalendar().week
+week=isocalendar().week weekofyear=isocalendar().week
 pandas 2 pandas.Timedelta
-delta value
+delta=value
 pandas 1 pandas.DataFrame pandas.Series
-as_matrix to_numpy
+as_matrix=to_numpy
 ix .loc[...] (labels) or .iloc[...] (positions)
 pandas 2 pandas
-Int64Index Index
+Int64Index=Index datetime=datetime.datetime
 Float64Index Index(...,dtype=float)
-datetime datetime.datetime
 np numpy itself
 pandas 3 pandas
-value_counts pd.Series(x).value_counts()
+value_counts=pd.Series(x).value_counts()
 pandas 0.25 pandas
 Panel xarray, or a DataFrame with a MultiIndex
 TimeGrouper Grouper(freq=...)
 pymatgen 2022 pymatgen
-Structure pymatgen.core.Structure
-Lattice pymatgen.core.Lattice
-Element pymatgen.core.Element
-Molecule pymatgen.core.Molecule
-Composition pymatgen.core.Composition
-MPRester pymatgen.ext.matproj.MPRester
+Structure=pymatgen.core.Structure Lattice=pymatgen.core.Lattice Element=pymatgen.core.Element
+Molecule=pymatgen.core.Molecule Composition=pymatgen.core.Composition
+MPRester=pymatgen.ext.matproj.MPRester
 pandas 2 pandas.io.json
-json_normalize pandas.json_normalize
+json_normalize=pandas.json_normalize
 pandas 0.25 pandas.compat
-StringIO io.StringIO
+StringIO=io.StringIO
 networkx 3.4 networkx
-random_tree random_labeled_tree
+random_tree=random_labeled_tree
 networkx 3 networkx
+from_numpy_matrix=from_numpy_array from_scipy_sparse_matrix=from_scipy_sparse_array
+pagerank_numpy=pagerank pagerank_scipy=pagerank OrderedGraph=Graph OrderedDiGraph=DiGraph
+write_gpickle=pickle.dump(graph,file) read_gpickle=pickle.load(file)
 adj_matrix adjacency_matrix (whose * is by element, @ the product of matrices)
-from_numpy_matrix from_numpy_array
 to_numpy_matrix to_numpy_array (whose * is by element, @ the product of matrices)
-from_scipy_sparse_matrix from_scipy_sparse_array
 to_scipy_sparse_matrix to_scipy_sparse_array (whose * is by element, @ the product of matrices)
-pagerank_numpy pagerank
-pagerank_scipy pagerank
-OrderedGraph Graph
-OrderedDiGraph DiGraph
-info -
-write_gpickle pickle.dump(graph,file)
-read_gpickle pickle.load(file)
+- info
 networkx 2.4 networkx
 connected_component_subgraphs [G.subgraph(c) for c in connected_components(G)]
 scikit-learn 1.2 sklearn.metrics
-plot_confusion_matrix ConfusionMatrixDisplay.from_estimator(...)
-plot_roc_curve RocCurveDisplay.from_estimator(...)
+plot_confusion_matrix=ConfusionMatrixDisplay.from_estimator(...)
+plot_roc_curve=RocCurveDisplay.from_estimator(...)
 scikit-learn 1.3 sklearn.utils.metaestimators
-if_delegate_has_method available_if
+if_delegate_has_method=available_if
 scikit-learn 0.21 sklearn.linear_model
-RandomizedLasso -
-RandomizedLogisticRegression -
+- RandomizedLasso RandomizedLogisticRegression
 scikit-learn 0.22 sklearn.datasets
-fetch_mldata fetch_openml(...)
+fetch_mldata=fetch_openml(...)
 scikit-learn 0.20 sklearn.decomposition
 RandomizedPCA PCA(...,svd_solver="randomized")
 scikit-learn 0.20 sklearn.mixture
@@ -209,66 +142,51 @@ GaussianProcess GaussianProcessRegressor(kernel=...)
 seaborn 0.12 seaborn
 factorplot catplot(...,kind="point")
 scikit-learn 1.2 *
-get_feature_names get_feature_names_out
+get_feature_names=get_feature_names_out
 scikit-learn 0.23 sklearn.externals
 joblib the package joblib
 scikit-learn 0.22 sklearn.preprocessing
-Imputer sklearn.impute.SimpleImputer
+Imputer=sklearn.impute.SimpleImputer
 mesa 3.1 mesa
-time agents.shuffle_do("step")
+time=agents.shuffle_do("step")
 mesa 2 mesa.visualization.UserParam
-UserSettableParameter -
+- UserSettableParameter
 mesa 2 mesa.batchrunner
-BatchRunner batch_run(...)
+BatchRunner=batch_run(...)
 networkx 2.4 networkx.Graph
-node nodes
+node=nodes
 networkx 2 networkx.Graph
-nodes_iter nodes
-edges_iter edges
-neighbors_iter neighbors
-degree_iter degree
-add_path nx.add_path(graph,nodes)
-add_cycle nx.add_cycle(graph,nodes)
-add_star nx.add_star(graph,nodes)
-selfloop_edges nx.selfloop_edges(graph)
+nodes_iter=nodes edges_iter=edges neighbors_iter=neighbors degree_iter=degree
+add_path=nx.add_path(graph,nodes) add_cycle=nx.add_cycle(graph,nodes)
+add_star=nx.add_star(graph,nodes) selfloop_edges=nx.selfloop_edges(graph)
 jax 0.6 jax
-tree_map jax.tree.map
+tree_map=jax.tree.map
 jax 0.3.16 jax
-tree_multimap jax.tree.map
+tree_multimap=jax.tree.map
 jax 0.3.16 jax.tree_util
-tree_multimap tree_map
+tree_multimap=tree_map
 jax 0.3.16 jax.experimental
-stax jax.example_libraries.stax
-optimizers jax.example_libraries.optimizers
+stax=jax.example_libraries.stax optimizers=jax.example_libraries.optimizers
 jax 0.2.7 jax.experimental
 optix optax, a package of its own
 jax 0.3.2 jax.ops
-index x.at[...]
-index_update x.at[...].set(y)
-index_add x.at[...].add(y)
-index_mul x.at[...].multiply(y)
-index_min x.at[...].min(y)
-index_max x.at[...].max(y)
+index=x.at[...] index_update=x.at[...].set(y) index_add=x.at[...].add(y)
+index_mul=x.at[...].multiply(y) index_min=x.at[...].min(y) index_max=x.at[...].max(y)
 jax 0.4.36 jax.random
 shuffle permutation(key,x,independent=True)
 jax 0.9 jax.lib
-xla_bridge jax.extend.backend
+xla_bridge=jax.extend.backend
 arviz 1 arviz
-extract_dataset extract
+extract_dataset=extract plot_kde=plot_dist plot_posterior=plot_dist
 hpd hdi(...,prob=0.94)
 waic loo(...), which is another number
-from_pymc3 -
-plot_hpd -
-plot_hdi -
-plot_joint -
-plot_kde plot_dist
-plot_posterior plot_dist
+- from_pymc3 plot_hpd plot_hdi plot_joint
 emcee 3 emcee
-MHSampler -
+- MHSampler
 plotly 7 plotly.graph_objects
-Scattermapbox Scattermap
+Scattermapbox=Scattermap
 scikit-image 0.19 skimage.draw
-circle disk((row,column),radius)
+circle=disk((row,column),radius)
 pymc 3 pymc
 MCMC pm.sample() within a pm.Model(): PyMC 2 was another library
 MAP pm.find_MAP() within a pm.Model(): PyMC 2 was another library
@@ -277,50 +195,37 @@ stochastic a distribution within a pm.Model(): PyMC 2 was another library
 observed a distribution with observed=: PyMC 2 was another library
 potential pm.Potential(...) within a pm.Model(): PyMC 2 was another library
 pymc 4 pymc
-traceplot arviz.plot_trace
-trace_to_dataframe arviz.extract(...).to_dataframe()
-sample_ppc sample_posterior_predictive
-fast_sample_posterior_predictive sample_posterior_predictive
+traceplot=arviz.plot_trace trace_to_dataframe=arviz.extract(...).to_dataframe()
+sample_ppc=sample_posterior_predictive
+fast_sample_posterior_predictive=sample_posterior_predictive
 statsmodels 0.13 statsmodels.tsa.api
+AR=AutoReg(y,lags)
 ARMA ARIMA(y,order=(p,0,q))
-AR AutoReg(y,lags)
 pillow 10 PIL.Image
-ANTIALIAS LANCZOS
-LINEAR BILINEAR
-CUBIC BICUBIC
+ANTIALIAS=LANCZOS LINEAR=BILINEAR CUBIC=BICUBIC
 matplotlib 3.11 matplotlib.pyplot
-plot_date plot(x,y,"o")
+plot_date=plot(x,y,"o")
 matplotlib 3.11 matplotlib.Axes
-plot_date plot(x,y,"o")
+plot_date=plot(x,y,"o")
 matplotlib 3 matplotlib.pyplot
-hold ~
-ishold ~
+~ hold ishold
 matplotlib 2.2 matplotlib.Axes
-set_axis_bgcolor set_facecolor
-get_axis_bgcolor get_facecolor
+set_axis_bgcolor=set_facecolor get_axis_bgcolor=get_facecolor
 matplotlib 3.1 matplotlib.mlab
-normpdf scipy.stats.norm.pdf
+normpdf=scipy.stats.norm.pdf
 jinja2 3.1 jinja2
-escape markupsafe.escape
-Markup markupsafe.Markup
-contextfilter pass_context
-contextfunction pass_context
-environmentfilter pass_environment
-evalcontextfilter pass_eval_context
+escape=markupsafe.escape Markup=markupsafe.Markup contextfilter=pass_context
+contextfunction=pass_context environmentfilter=pass_environment
+evalcontextfilter=pass_eval_context
 markupsafe 2.1 markupsafe
-soft_unicode soft_str
+soft_unicode=soft_str
 itsdangerous 2.1 itsdangerous
 json the module json
 werkzeug 3 werkzeug.urls
-url_quote urllib.parse.quote
-url_unquote urllib.parse.unquote
-url_encode urllib.parse.urlencode
-url_decode urllib.parse.parse_qs
-url_parse urllib.parse.urlsplit
-url_join urllib.parse.urljoin
+url_quote=urllib.parse.quote url_unquote=urllib.parse.unquote url_encode=urllib.parse.urlencode
+url_decode=urllib.parse.parse_qs url_parse=urllib.parse.urlsplit url_join=urllib.parse.urljoin
 matplotlib 3.9 matplotlib.cm
-get_cmap matplotlib.colormaps[name]
-register_cmap matplotlib.colormaps.register(cmap)
+get_cmap=matplotlib.colormaps[name] register_cmap=matplotlib.colormaps.register(cmap)
 """
 
 # What `scipy` had of NumPy's own, until 1.12.
@@ -390,9 +295,19 @@ def _names() -> dict[tuple[str, str], PackageChange]:
     for line in _CHANGES.strip().splitlines():
         if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w. ]+|\*)", line):
             distribution, version, modules = header.groups()
-        else:
-            name, instead = line.split(maxsplit=1)
-            known = {"-": None, "~": "-"}.get(instead, instead)
-            change = PackageChange(distribution, version, known)
+            continue
+        for name, instead in _names_in(line):
+            change = PackageChange(distribution, version, instead)
             found |= {(module, name): change for module in modules.split()}
     return found
+
+
+def _names_in(line: str) -> list[tuple[str, str | None]]:
+    """The names in a line of :data:`_CHANGES`, each with what stands in for it."""
+    first, *others = line.split()
+    if first in ("-", "~"):
+        return [(name, "-" if first == "~" else None) for name in others]
+    if "=" in first:
+        pairs = (pair.partition("=") for pair in (first, *others))
+        return [(name, instead) for name, _, instead in pairs]
+    return [(first, " ".join(others))]

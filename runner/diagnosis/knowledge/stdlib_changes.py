@@ -167,3 +167,10 @@ ADDED_NAMES: dict[tuple[str, str], Change] = {
     ("types", "NoneType"): Change("3.10", "type(None)"),
     ("warnings", "deprecated"): Change("3.13", "typing_extensions.deprecated", "typing-extensions"),
 }
+
+
+def known_part(name: str) -> str:
+    """A module, or the package it is in, whichever the tables have."""
+    parts = name.split(".")[:4]
+    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((one for one in names if one in REMOVED_MODULES or one in ADDED_MODULES), name)

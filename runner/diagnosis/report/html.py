@@ -57,7 +57,6 @@ th, td:first-child { white-space: nowrap; }
 
 
 def report_page(report: Report) -> str:
-    """The whole page."""
     title = escape(f"{report.code.value}: {report.summary}")
     body = "\n".join(_body(report))
     return (
@@ -119,7 +118,7 @@ def _body(report: Report) -> Iterator[str]:
 def _hint(hint: Hint) -> str:
     parts = [f'<div class="hint">{escape(hint.title)}']
     if hint.command is not None:
-        parts.append(_pre(hint.command))
+        parts.append(f"<pre>{escape(hint.command)}</pre>")
     if hint.edit is not None:
         edit = hint.edit.shown()
         before = "" if edit.before is None else f"<del>- {escape(edit.before)}</del>"
@@ -227,7 +226,3 @@ def _table(names: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> str:
         "<tr>" + "".join(f"<td>{escape(cell or '')}</td>" for cell in row) + "</tr>" for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _pre(text: str) -> str:
-    return f"<pre>{escape(text)}</pre>"

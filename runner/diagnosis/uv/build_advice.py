@@ -12,7 +12,12 @@ from runner.diagnosis.knowledge.debian_packages import chosen_by, development_pa
 from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import GONE_MODULES
-from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
+from runner.diagnosis.knowledge.stdlib_changes import (
+    REMOVED_MODULES,
+    REMOVED_NAMES,
+    Change,
+    known_part,
+)
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import printable
@@ -224,11 +229,9 @@ def _removed_from_python(uv: FailedUv, name: str, own: bool, words: str) -> list
 
 def _removed(words: str) -> tuple[str, Change] | None:
     if module := _MODULE_MISSING.search(words):
-        parts = module.group(1).split(".")[:4]
-        for count in range(len(parts), 0, -1):
-            name = ".".join(parts[:count])
-            if name in REMOVED_MODULES:
-                return name, REMOVED_MODULES[name]
+        name = known_part(module.group(1))
+        if name in REMOVED_MODULES:
+            return name, REMOVED_MODULES[name]
     if missing := _NAME_MISSING.search(words):
         of, name = missing.group(1) or missing.group(5), missing.group(2) or missing.group(4)
         if (of, name) in REMOVED_NAMES:

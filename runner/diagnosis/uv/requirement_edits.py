@@ -2,10 +2,10 @@
 
 import re
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
 from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.knowledge.requirement_text import extras_text, read_requirement
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.derivation import Edge
 from runner.diagnosis.uv.error import FailedUv, UvFailure
@@ -25,11 +25,8 @@ def written_requirement(failure: UvFailure, edge: Edge) -> str:
     """The bundle's requirement as its author wrote it, where that is known."""
     same: list[str] = []
     for text in failure.dependencies:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if same_distribution(requirement.name, edge.name.partition("[")[0]):
+        requirement = read_requirement(text)
+        if requirement and same_distribution(requirement.name, edge.name.partition("[")[0]):
             same.append(text)
             if requirement.specifier == SpecifierSet(edge.specs[0]):
                 return text
@@ -45,13 +42,11 @@ def without_requirement(uv: FailedUv, written: str) -> Edit | None:
 
 def specified(written: str, specifier: str) -> str:
     """A requirement as written, with another specifier."""
-    try:
-        requirement = Requirement(written)
-    except InvalidRequirement:
+    requirement = read_requirement(written)
+    if requirement is None:
         return written
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     marker = f"; {requirement.marker}" if requirement.marker else ""
-    return f"{requirement.name}{extras}{specifier}{marker}"
+    return f"{requirement.name}{extras_text(requirement)}{specifier}{marker}"
 
 
 def another_version(uv: FailedUv, name: str, version: str = "", sign: str = "!=") -> Edit | None:
@@ -84,8 +79,5 @@ def wheel_edit(uv: FailedUv, name: str, version: str = "") -> Edit | None:
 
 def renamed(written: str, name: str) -> str:
     """A requirement as written, of another distribution, whose versions are others."""
-    try:
-        requirement = Requirement(written)
-    except InvalidRequirement:
-        return name
-    return f"{name}; {requirement.marker}" if requirement.marker else name
+    requirement = read_requirement(written)
+    return f"{name}; {requirement.marker}" if requirement and requirement.marker else name

@@ -8,6 +8,7 @@ import pytest
 
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_meant_by,
+    distribution_named,
     distribution_of,
     same_distribution,
 )
@@ -61,13 +62,14 @@ def test_a_requirement_by_a_modules_name_is_understood_without_capitals() -> Non
 
 
 def test_the_table_is_sorted_and_says_nothing_twice() -> None:
-    lines = IMPORT_NAMES.strip().splitlines()
-    modules = [line.split()[0] for line in lines]
-    assert all(len(line.split()) == 2 for line in lines)
-    assert modules == sorted(modules, key=lambda module: (module.lower(), module))
+    lines = [line.split() for line in IMPORT_NAMES.strip().splitlines()]
+    distributions = [distribution for distribution, *_ in lines]
+    assert distributions == sorted(distributions, key=lambda name: (name.lower(), name))
+    modules = [module for _, *modules in lines for module in modules]
     assert len(modules) == len(set(modules))
     # Where both are the same, nothing needs to be said; a star or a dot says what to leave off.
-    assert not [line for line in lines if same_distribution(*line.split()) and "." not in line]
+    plain = [module for module in modules if "." not in module]
+    assert not [one for one in plain if same_distribution(one, distribution_named(one))]
 
 
 def test_the_table_agrees_with_what_is_installed_here() -> None:
@@ -83,7 +85,7 @@ def test_the_script_reads_wheels_and_environments(tmp_path: Path) -> None:
     assert wrong({"yaml": {"ruamel-yaml"}}) == [
         "yaml: the table says PyYAML; here it comes with ruamel-yaml"
     ]
-    assert missing({"fancy": {"py-fancy"}, "numpy": {"numpy"}}) == ["fancy py-fancy"]
+    assert missing({"fancy": {"py-fancy"}, "numpy": {"numpy"}}) == ["py-fancy fancy"]
     script = [sys.executable, str(ROOT / "scripts" / "check_import_names.py"), str(tmp_path)]
     done = subprocess.run(script, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "0 modules compared, 0 against the table\n")
