@@ -45,7 +45,7 @@ _READING = "read_", "scan_", "load_", "open_d", "open_mf"
 
 
 def tell_opened(opens: Opens) -> None:
-    """Have what is opened by an absolute path told before, with the frame of who opens it."""
+    """Have what is opened told before, with the frame of who opens it."""
 
     def imported(module: ModuleType) -> None:
         for name, function, position in _OPENING[module.__name__]:
@@ -68,6 +68,7 @@ class _Opening(StandIn):
         for one in given if isinstance(given, (list, tuple)) else (given,):
             with suppress(TypeError, ValueError, OSError):  # It is no path, but an open file.
                 path = os.fsdecode(one)
-                if path.startswith(os.sep):
+                if path.startswith(os.sep) or os.path.isfile(path):  # It may be ":memory:".
+                    path = os.path.join(os.getcwd(), path)
                     self._opens(path, sys._getframe(1), anew=self._anew, writes=self._writes)
         return self.__wrapped__(*arguments, **options)

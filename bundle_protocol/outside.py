@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT = os.path.join(sys.prefix, "")
 _OURS = os.path.join(os.path.dirname(__file__), "")
-_READERS = ("numpy", "pandas", "h5py")
+_READERS = ("numpy", "pandas", "h5py", "joblib")
 _READ_BY_NOBODY = frozenset("ax")
 _SYSTEM = "/dev/", "/etc/", "/proc/", "/sys/", "/usr/"
 _LOCKS = ".lock", ".lck", ".pid"
@@ -73,8 +73,6 @@ class Outside:
         self.read: dict[str, None] = {}
         """The files out there that the import and the task have read, and not changed."""
         self._read_by_import: dict[str, None] = {}
-        self._both: set[str] = set()
-        """Those that may be written to as well: who has done so does not read the same again."""
         self._written: dict[str, bool] = {}
         """The files that the task has written to, and whether it found there what others wrote."""
         self._turns = Turns(note)
@@ -118,7 +116,6 @@ class Outside:
             self._own = os.fsencode(folder), "the path of the task's folder"
         self._words[self._of_import :] = (self._own,)
         self.read = self._read_by_import.copy()
-        self._both.intersection_update(self.read)
         self._written.clear()
         self._turns.begin()
 
@@ -138,10 +135,11 @@ class Outside:
                     f"{name} is still being written as the task returns, by {who} that it has"
                     " started: it is kept as it is now. Wait for that in the task"
                 )
-        for path in self._both:
-            with suppress(OSError):
-                if os.stat(path).st_mtime_ns >= self._began - _TICK_NS:
-                    self.read.pop(path, None)
+            # Who has written to one meanwhile does not read the same again.
+            for path in list(self.read):
+                with suppress(OSError):
+                    if os.stat(path).st_mtime_ns >= self._began - _TICK_NS:
+                        del self.read[path]
         now = self._now()
         for name, data in result.items() if type(result) is dict else ():
             if type(name) is str:
@@ -213,9 +211,7 @@ class Outside:
             self._take_turn(path, frame)
         is_file = state is not None and stat.S_ISREG(state.st_mode)
         if not anew and state is not None and is_file and not path.startswith(self._inside):
-            self._is_read(path, state.st_mtime_ns, frame)
-            if writes and path in self.read:
-                self._both.add(path)
+            self._is_read(path, state.st_mtime_ns)
         self._used(path, None if anew else state, frame, reads=not anew, writes=writes)
 
     def writing(self, file: Any, mode: str, frame: FrameType | None) -> None:
@@ -237,7 +233,7 @@ class Outside:
             self._turns.take(path)
 
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
-        """A file was opened by an absolute path.
+        """A file was opened.
 
         :param frame: of who has opened it.
         """
@@ -249,17 +245,17 @@ class Outside:
             writes = file.writable()
             state = os.stat(file.fileno())
             if not writes and stat.S_ISREG(state.st_mode):
-                self._is_read(path, state.st_mtime_ns, frame)
+                self._is_read(path, state.st_mtime_ns)
             self._used(path, state, frame, reads=not writes, writes=writes)
 
-    def _is_read(self, path: str, modified: int, frame: FrameType | None) -> None:
+    def _is_read(self, path: str, modified: int) -> None:
         """A file is read: whoever changes it gets other results of the same task."""
         own = path.startswith((self._bundle, *_SYSTEM)) or "/." in path or _is_installed(path)
         if own or path in self.read or len(self.read) >= MAX_READ_FILES:
             return
         # What the task itself has made is another one each time.
-        is_older = self._loading or modified < self._began - _TICK_NS
-        if is_older and path.isprintable() and self._is_asked(frame):
+        is_older = modified < (self._start if self._loading else self._began) - _TICK_NS
+        if is_older and path.isprintable():
             self.read[path] = None
 
     def _used(
@@ -277,7 +273,7 @@ class Outside:
         by_tasks = self._since < modified < self._began - _TICK_NS
         is_left = by_tasks or (
             modified < self._start
-            and path.startswith(self._temporary)
+            and (path.startswith(self._temporary) or is_kept_result(path))
             and not path.startswith((*self._given, self._bundle))
         )
         if not (writes or is_left or (self._written and modified >= self._began - _TICK_NS)):
@@ -320,6 +316,11 @@ class Outside:
         return is_of_bundle(frame.f_code.co_filename) or _package(frame) == self._package
 
 
+def is_kept_result(path: str) -> bool:
+    """Tell whether joblib.Memory keeps there what a function has returned."""
+    return path.endswith("/output.pkl") and "/joblib/" in path
+
+
 def _is_installed(path: str) -> bool:
     return path.startswith((_ENVIRONMENT, sys.base_prefix)) or is_installed(path)
 
@@ -353,7 +354,9 @@ class _Open(StandIn):
             self._outside.writing(file, mode, sys._getframe().f_back)
         opened = self.__wrapped__(file, mode, *arguments, **options)
         path = file if type(file) is str else getattr(file, "__fspath__", str)()
-        if type(path) is str and path.startswith(os.sep):
+        if type(path) is str and path:
             with suppress(OSError, ValueError):  # Of an opener's own, say: it is open all the same.
+                # By os.chdir() a relative path leads out of the task's folder, too.
+                path = path if path.startswith(os.sep) else os.path.join(os.getcwd(), path)
                 self._outside.opened(path, opened, sys._getframe().f_back)
         return opened

@@ -484,7 +484,9 @@ OUTSIDE = """
         Path("model.R").write_text("n <- 3 # runif(n)\\nx <- stats::rnorm(3)\\ny <- rpois(n, 2)")
         subprocess.run(["./Rscript", "-e", "set.seed(7); runif(1)"], check=True)
         subprocess.run("./Rscript --vanilla model.R", shell=True, check=True)
-
+    def elsewhere(place):
+        os.chdir(place.parent)
+        open(place.name).close()
     def program(place):
         subprocess.run("head -c 4 /dev/urandom | od -An", shell=True, check=True)
     def wire(entrypoint, params, seed):
@@ -518,6 +520,7 @@ NOTED = {
     "database": "{place}.db was left outside of the task's folder: it is not",
     "library": "{place}.duck was left outside of the task's folder: it is not",
     "read": "{place}, outside of the task's folder, was written {when}, and is read",
+    "elsewhere": "{place}, outside of the task's folder, was written {when}, and is read",
     "database again": "{place}.db, outside of the task's folder, was written {when}, and is read",
     "library again": "{place}.duck, outside of the task's folder, was written {when}, and is read",
 }

@@ -355,7 +355,7 @@ def test_a_database_is_read_by_who_does_not_write_to_it(
     assert [line.get("read_files") for line in lines] == [[str(data)], None]
 
 
-@pytest.mark.parametrize("when", ["import", "task", "library"])
+@pytest.mark.parametrize("when", ["import", "task", "library", "elsewhere", "package"])
 def test_the_same_command_again_runs_what_has_read_a_file_that_was_replaced(
     run: Run, bundle: Path, tmp_path: Path, when: str
 ) -> None:
@@ -365,6 +365,12 @@ def test_the_same_command_again_runs_what_has_read_a_file_that_was_replaced(
         lines = "import os", "def read_csv(path): return os.read(os.open(path, os.O_RDONLY), 9)"
         (bundle / "polars.py").write_text("\n".join(lines))
         read = f"__import__('polars').read_csv({str(data)!r})"
+    elif when == "elsewhere":
+        read = f"(__import__('os').chdir({str(tmp_path)!r}), open('data.csv', 'rb').read())[1]"
+    elif when == "package":
+        lines = f"import lib{chr(10)}data = {read}", "/env/site-packages/lib.py", "exec"
+        (bundle / "lib.py").touch()
+        read = f"(exec(compile(*{lines}), found := {{'__name__': 'lib'}}), found['data'])[1]"
     given = "DATA" if when == "import" else read
     (bundle / "wire.py").write_text(
         f"DATA = {read}\ndef wire(e, params, s): return {{'rows': {given}}}\n"
