@@ -23,6 +23,7 @@ from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.started_scripts import DEVICES, StartedScripts
 from bundle_protocol.still_writing import StillWriting
 from bundle_protocol.turns import Turns
+from bundle_protocol.unasked_work import UnaskedWork
 from bundle_protocol.written_times import WrittenTimes
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -91,6 +92,7 @@ class Outside:
         python.open = io.open = _Open(self)
         tell_opened(self.opening)
         StartedScripts(note)
+        self._unasked = UnaskedWork(note)
 
     def loaded(self, wire: str) -> None:
         """The bundle has been imported.
@@ -118,6 +120,7 @@ class Outside:
         self.read = self._read_by_import.copy()
         self._written.clear()
         self._turns.begin()
+        self._unasked.begin()
 
     def leave(self) -> None:
         """The task has ended, whatever came of it."""
@@ -140,6 +143,7 @@ class Outside:
                 with suppress(OSError):
                     if os.stat(path).st_mtime_ns >= self._began - _TICK_NS:
                         del self.read[path]
+            self._unasked.end()
         now = self._now()
         for name, data in result.items() if type(result) is dict else ():
             if type(name) is str:
