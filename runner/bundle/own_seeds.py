@@ -25,14 +25,16 @@ _ANOTHER = {
     r"(?:(?:time|libc|lib)\.)?": (
         *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"),
     ),
-    r"(?:datetime\.)?datetime\.": ("now", "utcnow"),
-    r"(?:os\.)?": ("getpid",),
+    r"(?:(?:datetime|pandas|pd)\.)?(?:datetime|date|Timestamp)\.": ("now", "utcnow", "today"),
+    r"(?:(?:numpy|np)\.)?": ("datetime64",),  # of "now"
+    r"(?:os\.)?": ("getpid", "getppid"),
     r"(?:uuid\.)?": ("uuid1", "uuid4"),
 }
 """The functions that give something else each time, by what may stand before them. The system's
 entropy is not among them: that is noticed as it is drawn, by most ways."""
 
 _SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{_KEY}")
+_TODAY = "now", "today"
 _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
 _WITHOUT_SEED = re.compile(r"\bseed\b|\bNone\b|\b__name__\b")
 _OF_C = "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform"
@@ -100,7 +102,9 @@ def _is_another(value: ast.AST, names: Collection[str] = ()) -> bool:
         return True
     if isinstance(value, ast.Call):
         called = dotted(value.func)
-        if called in names or _IS_ANOTHER.fullmatch(called):
+        said = {one.value for one in value.args if isinstance(one, ast.Constant)}
+        is_date = called.endswith("datetime64") and said.isdisjoint(_TODAY)
+        if called in names or (_IS_ANOTHER.fullmatch(called) and not is_date):
             return True
     return any(_is_another(child, names) for child in ast.iter_child_nodes(value))
 

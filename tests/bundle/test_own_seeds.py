@@ -38,6 +38,10 @@ def notes(folder: Path, line: str, model: str = "") -> tuple[str, ...]:
         "libc.srand(libc.time(None))",
         "lib.srand48(lib.time(ffi.NULL))",
         "self.now = int(time.time()); rng = random.Random(self.now)",
+        "np.random.seed(pd.Timestamp.now().microsecond)",
+        "rng = np.random.default_rng(int(np.datetime64('now').astype(int)))",
+        "random.seed(date.today().toordinal())",
+        "random.seed(os.getppid())",
     ],
 )
 def test_a_seed_that_is_another_each_time_has_a_note(line: str, tmp_path: Path) -> None:
@@ -50,6 +54,7 @@ def test_a_seed_that_is_another_each_time_has_a_note(line: str, tmp_path: Path) 
     "line",
     [
         "np.random.seed(seed)",
+        "np.random.seed(int(np.datetime64(params['day']).astype(int)) + seed)",
         "random.seed(seed or time.time())",
         "if seed is None: random.seed(time.time())\n    else: random.seed(seed)",
         "if __name__ == '__main__': random.seed(time.time())",

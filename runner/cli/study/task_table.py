@@ -64,8 +64,9 @@ def _read(source: str, rows: Any, default_seed: int) -> list[GivenTask]:
 
 def _check_names(source: str, names: list[str], number: int) -> None:
     place = f"{source}:{number}"
-    if len(names) == 1 and ";" in names[0]:
-        raise _wrong(f"{place} has semicolons; the columns of a .csv are separated by commas")
+    for separator, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and separator in names[0]:
+            raise _wrong(f"{place} has {called}; the columns of a .csv are separated by commas")
     if all(map(_is_number, names)):
         raise _wrong(f"{place} has numbers, and no names of columns")
     for name in names:

@@ -85,6 +85,7 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
         ("0.1,1\n0.2,2\n", "tasks.csv:1 has numbers, and no names of columns"),
         ("x\n\u22125\n", "tasks.csv:2: column x: \u22125 is not JSON"),
         ("x;seed\n1;2\n", "tasks.csv:1 has semicolons"),
+        ("x\tname\n1\tno-beds\n", "tasks.csv:1 has tabs"),
         ("seed\n1\n-1\n", "tasks.csv:3: column seed: '-1' is not an integer"),
         ("seed\n1.0\n", "tasks.csv:2: column seed: '1.0' is not an integer"),
         ("x\n1\n\n\nNaN\n", "tasks.csv:5: column x: NaN"),
