@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from runner.bundle import own_seeds
+from runner.bundle import own_seeds, speed_dependence
 from runner.bundle.imported_files import imported_files
 from runner.bundle.repeated_keys import may_repeat_keys, repeated_keys
 from runner.bundle.shared_draws import SHARING_WORDS, shared_draws
@@ -16,6 +16,8 @@ _FINDERS = (
     (SHARING_WORDS, shared_draws),
     (own_seeds.UUID_WORDS, own_seeds.numbers_of_uuids),
     (own_seeds.QUERY_WORDS, own_seeds.drawing_queries),
+    (speed_dependence.ENDING_WORDS, speed_dependence.ending_orders),
+    (speed_dependence.CLOCK_WORDS, speed_dependence.clock_loops),
 )
 """Each with the words that source has in which it may find something: to parse takes a hundred
 times as long as to look for these."""
