@@ -19,6 +19,9 @@ class Cause(str, Enum):
     ADDRESSES = "addresses"
     UNWRITTEN_MEMORY = "unwritten-memory"
     FORK = "fork"
+    DAY = "date"
+    PLACE = "time-zone-and-language"
+    PROCESSORS = "processors"
     UNKNOWN = "unknown"
 
 
@@ -44,7 +47,8 @@ MEANING = {
     ),
     Cause.CLOCK: (
         "the time: it differs from run to run, and not once the clock says the same",
-        "leave times and durations out of the outputs, and take no seed from the clock",
+        "leave times and durations out of the outputs, take no seed from the clock, and let no loop"
+        " end by it",
     ),
     Cause.ENTROPY_AND_CLOCK: (
         "the system's entropy and the time: it differs from run to run, and not once os.urandom()"
@@ -94,17 +98,32 @@ MEANING = {
         "the process: it differs where the task runs in a fork",
         "make what the import prepares anew in the wire function",
     ),
+    Cause.DAY: (
+        "the date: it differs on another day",
+        "make today's date a parameter, and take no seed from it",
+    ),
+    Cause.PLACE: (
+        "the time zone or the language that is set where it runs (TZ, LC_ALL): it differs with"
+        " others",
+        "give each time its zone, datetime.fromtimestamp(seconds, timezone.utc), and leave the"
+        " locale as it is",
+    ),
+    Cause.PROCESSORS: (
+        "the number of processors: it differs where there is one more",
+        "divide the work into as many parts on each machine, whatever os.cpu_count() is",
+    ),
     Cause.UNKNOWN: (
         "what was not found: it differs from run to run, also with the system's entropy and the"
         " clock held",
-        "look for threads that race, processes that the task starts (they seed their generators"
-        " themselves), random numbers of a database or a compiled library (give it a seed:"
-        " polars' sample(seed=seed)), the time that one asks for (numpy.datetime64('now')), the"
-        " names of temporary files, the times of files (in a tar), and sets of objects, which are"
-        " ordered by their addresses",
+        "look for a time limit (signal.alarm), threads that race, processes that the task starts"
+        " (they seed their generators themselves), random numbers of a database or a compiled"
+        " library (give it a seed: polars' sample(seed=seed)), the time that one asks for"
+        " (numpy.datetime64('now')), the names of temporary files, the times of files (in a tar),"
+        " and sets of objects, which are ordered by their addresses",
     ),
 }
 AFTER_ANOTHER = "files that a task with another seed has left: it differs after one"
+AS_NOTED = "mend that line first, and look for other causes once it is mended"
 BY_CHANCE = "what was not found: it differs from run to run, now and then"
 ELSEWHERE = f"files besides its own: it differs with {NEW_FOLDERS}"
 WRITTEN_ADDRESS = (

@@ -19,6 +19,7 @@ from runner.settings import Settings
 from runner.task import Task
 
 _HASH_SEEDS = ("1", "2", "3")
+_PLACE = {"TZ": "XYZ-5:45", "LC_ALL": "C.UTF-8"}
 
 
 async def find_differences(
@@ -81,5 +82,6 @@ async def _try(trial: Trial, asked: int | None, had: int | None, since: float) -
             await trial.change(Cause.THREADS, f"threads: {threads}", threads=threads)
     await trial.change(Cause.RACE, "threads that take turns more often", env=trial.held("switches"))
     await trial.move()
+    await trial.change_machine(_PLACE)
     await trial.share(Cause.FORK, Isolation.FORK, "a fork")
     await trial.share(Cause.EARLIER_TASK, Isolation.WARM, "after others in one process")

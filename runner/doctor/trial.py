@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.doctor.causes import (
     AFTER_ANOTHER,
+    AS_NOTED,
     BY_CHANCE,
     ELSEWHERE,
     HELD_FILES,
@@ -38,6 +39,8 @@ _HELD = Path(__file__).with_name("held")
 # Many a model takes its seed from a clock of whole seconds, at any time within its run.
 _APART_SECONDS = 1.1
 _ADDRESS = b" at 0x"
+# The words of notes of the bundle's code.
+_TOLD = "another each time", "do not follow from the task's seed"
 ADDRESSES = "addresses"
 """Shaken where something else is held, or is as it was: an order by them depends on anything."""
 # Threads that race come out in another way each time, and so may what is read from no file.
@@ -153,6 +156,28 @@ class Trial:
         )
         await self._blame(cause, partial(self._run, settings))
 
+    async def change_machine(self, place: Mapping[str, str]) -> None:
+        """Run it as on another machine, on another day, and find out which of these it depends on.
+
+        A run that fails there is no evidence: it may need a service whose certificate has expired.
+
+        :param place: the variables of another time zone and language.
+        """
+        each = {
+            Cause.DAY: self.held("day"),
+            Cause.PROCESSORS: self.held("processors"),
+            Cause.PLACE: dict(place),
+        }
+        self._begin("another day, time zone and language, and one processor more")
+        with self._forgetting_failures():
+            now = await self._run(self._with({**self.held("day processors"), **place}))
+            if now is not None and not self._differing(now) - self._differences.keys():
+                return
+            # What holds the day is seen by who asks which class a date is of.
+            seen = self._differing(await self._run(self._with(self.held("today"))))
+            for cause, variables in each.items():
+                await self._blame(cause, partial(self._run, self._with(variables)), but=seen)
+
     async def fill_memory(self) -> None:
         """Run it where memory that nothing was written to holds something else (mallopt(3))."""
         self._begin("memory filled with something else")
@@ -192,15 +217,17 @@ class Trial:
         cause: Cause,
         run: Callable[[], Awaitable[_Digests | None]],
         shown_by: str | None = None,
+        but: Set[str] = frozenset(),
     ) -> None:
         """Run it under a condition; where an output differs, see that it does not so by chance.
 
         Once more under the condition it has to come out as there, and without it as it was first.
 
         :param shown_by: as for :meth:`_found`.
+        :param but: the outputs of which it would tell nothing.
         """
         now = await run()
-        differing = self._differing(now) - self._differences.keys()
+        differing = self._differing(now) - self._differences.keys() - but
         if now is None or not differing:
             return
         is_shaken = cause is Cause.ADDRESSES
@@ -336,9 +363,15 @@ class Trial:
             return  # the first is enough: what hides behind it shows once it is mended
         meaning, advice = MEANING[cause]
         meaning = shown_by or meaning
-        for note in self._first.notes if cause is Cause.UNKNOWN else ():
-            _, is_of_it, rest = note.partition(f"output {name!r} holds ")
-            meaning = rest if is_of_it else meaning
+        if cause is Cause.UNKNOWN:
+            held = f"output {name!r} holds "
+            notes = *self._first.notes, *self._bundle.notes
+            own = [note.partition(held)[2] for note in notes if held in note]
+            told = [note for note in notes if any(words in note for words in _TOLD)]
+            if own:
+                meaning = own[-1]
+            elif told:
+                meaning, advice = f"what a note tells, most likely: {told[0]}", AS_NOTED
         if cause in (Cause.UNKNOWN, Cause.ADDRESSES) and _ADDRESS in _content(self._first, name):
             cause, (meaning, advice) = Cause.ADDRESSES, WRITTEN_ADDRESS
         self._differences[name] = Difference(name, cause, meaning, advice)

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from bundle_protocol.outside import is_kept_result
 from bundle_protocol.turns import LOCKS
 from runner.bundle.model import Bundle
 from runner.process.kill_marked import remove_folder
@@ -58,4 +59,5 @@ def _is_left(path: Path, since: float) -> bool:
     """Tell whether a task may have left it."""
     if _OF_LIBRARIES.intersection(path.parts) or str(path).startswith(_NO_FILES):
         return False
-    return not path.is_relative_to(Path.home()) and path.stat().st_mtime >= since
+    is_new = not path.is_relative_to(Path.home()) and path.stat().st_mtime >= since
+    return is_new or is_kept_result(str(path))

@@ -254,6 +254,44 @@ def wire(entrypoint, params, seed):
     assert "PYTHONHASHSEED" not in done.stderr
 
 
+def test_what_is_another_on_another_machine_or_day_is_named(cache: Path, tmp_path: Path) -> None:
+    wire = """
+import datetime, locale, os, pickle, time
+from concurrent.futures import ThreadPoolExecutor
+def wire(entrypoint, params, seed):
+    fixed = [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 12)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pooled = list(pool.map(str, range(9)))
+    return {"today": str(datetime.date.today().toordinal()).encode(),
+            "zone": str(datetime.datetime.fromtimestamp(1_600_000_000)).encode(),
+            "parts": str([10 // os.cpu_count()] * (os.cpu_count() > 0)).encode(),
+            "careful": repr([fixed, pooled]).encode() + pickle.dumps(fixed)}
+"""
+    found = document(cache, bundle(tmp_path, wire), status=1, TZ="UTC")
+    causes = {one["output"]: one["cause"] for one in found["differences"]}
+    assert causes.pop("parts", "processors") == "processors"  # of many, one more changes nothing
+    assert causes == {"today": "date", "zone": "time-zone-and-language"}
+
+
+def test_a_note_of_the_source_tells_what_no_experiment_has_shown(
+    cache: Path, tmp_path: Path
+) -> None:
+    wire = """
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+def work(number):
+    return sum(range(20_000 + number * 7919 % 5000))
+def wire(entrypoint, params, seed):
+    with ProcessPoolExecutor(4) as pool:
+        given = [one.result() for one in as_completed([pool.submit(work, n) for n in range(40)])]
+    return {"given": repr(given).encode()}
+"""
+    done = checked(cache, bundle(tmp_path, wire), status=1)
+    line, advice = done.stdout.splitlines()
+    assert line.startswith("given: depends on what a note tells, most likely: wire.py:8 takes what")
+    assert advice.startswith("  help: mend that line first")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux fills what it gives")
 def test_an_order_by_addresses_and_what_memory_held_are_laid_to_nothing_else(
     cache: Path, tmp_path: Path

@@ -3,7 +3,8 @@
 Python imports it at the start of each process that has this folder in PYTHONPATH (module site). It
 runs on CPython 3.8 and newer, and needs nothing but the standard library. ``MODELOPS_HELD`` says
 what to hold: ``entropy``, ``clock``, ``process``; with ``switches``, threads take turns more often;
-with ``addresses``, objects have others.
+with ``addresses``, objects have others; with ``day`` it is a later one, and with ``today`` the same
+in the same way; with ``processors`` there is one more.
 ``MODELOPS_OPENED`` names a file that takes the paths of what is opened.
 """
 
@@ -20,6 +21,8 @@ _EPOCH_NS = 10**18  # in 2001
 # A clock that stood still would keep a loop that waits for it for ever.
 _TICK_NS = 10**6
 _SWITCH_SECONDS = 1e-6
+# To another day of the week, month and hour.
+_LATER_NS = (40 * 24 + 5) * 3600 * 10**9
 
 
 def hold_entropy() -> None:
@@ -53,7 +56,6 @@ def hold_clock() -> None:
     For Python itself and what is installed, ``time.monotonic`` goes on as it is: it is what their
     waits are bounded by.
     """
-    import datetime
     import sys
     import time
 
@@ -67,21 +69,11 @@ def hold_clock() -> None:
     def look() -> float:
         return look_ns() / 10**9
 
-    def with_default(convert: Callable[[float], Any]) -> Callable[[float | None], Any]:
-        def converted(seconds: float | None = None) -> Any:
-            return convert(look() if seconds is None else seconds)
-
-        return converted
-
     clocks: Any = time
-    for name in ("time", "perf_counter", "process_time", "thread_time"):
+    for name in ("perf_counter", "process_time", "thread_time"):
         setattr(clocks, name, look)
         setattr(clocks, name + "_ns", look_ns)
-    for name in ("localtime", "gmtime", "ctime"):
-        setattr(clocks, name, with_default(getattr(time, name)))
-    strftime, asctime, localtime = time.strftime, time.asctime, time.localtime
-    clocks.strftime = lambda pattern, at=None: strftime(pattern, localtime() if at is None else at)
-    clocks.asctime = lambda at=None: asctime(localtime() if at is None else at)
+    tell_time(look_ns)
     library = os.__file__[: -len("os.py")]
 
     def of_bundle(held: Callable[[], Any], plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,16 +95,48 @@ def hold_clock() -> None:
 
     clocks.sleep = sleep
 
+
+def tell_time(look_ns: Callable[[], int]) -> None:
+    """Has all that tells the time of day tell this one."""
+    import datetime
+    import time
+
+    def look() -> float:
+        return look_ns() / 10**9
+
+    def with_default(convert: Callable[[float], Any]) -> Callable[[float | None], Any]:
+        def converted(seconds: float | None = None) -> Any:
+            return convert(look() if seconds is None else seconds)
+
+        return converted
+
+    clocks: Any = time
+    clocks.time, clocks.time_ns = look, look_ns
+    for name in ("localtime", "gmtime", "ctime"):
+        setattr(clocks, name, with_default(getattr(time, name)))
+    strftime, asctime, localtime = time.strftime, time.asctime, time.localtime
+    clocks.strftime = lambda pattern, at=None: strftime(pattern, localtime() if at is None else at)
+    clocks.asctime = lambda at=None: asctime(localtime() if at is None else at)
+
     class Kind(type):
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, cls.__mro__[1])
 
+        def __repr__(cls) -> str:
+            return repr(cls.__mro__[1])
+
     class Date(datetime.date, metaclass=Kind):
+        def __repr__(self) -> str:
+            return ("datetime." if type(self) is Date else "") + super().__repr__()
+
         @classmethod
         def today(cls) -> Date:
             return cls.fromtimestamp(look())
 
     class DateTime(datetime.datetime, metaclass=Kind):
+        def __repr__(self) -> str:
+            return ("datetime." if type(self) is DateTime else "") + super().__repr__()
+
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> DateTime:
             return cls.fromtimestamp(look(), tz)
@@ -127,6 +151,27 @@ def hold_clock() -> None:
 
     dates: Any = datetime
     dates.date, dates.datetime = Date, DateTime
+    for name, cls in (("date", Date), ("datetime", DateTime)):  # repr() and pickles have the name.
+        cls.__module__, cls.__name__, cls.__qualname__ = "datetime", name, name
+
+
+def tell_day(later_ns: int) -> None:
+    """A day that is another one, on which clocks go on as they do."""
+    import time
+
+    plain_ns = time.time_ns
+    tell_time(lambda: plain_ns() + later_ns)
+
+
+def add_processor() -> None:
+    """A machine with one processor more."""
+    count = (os.cpu_count() or 1) + 1
+    system: Any = os
+    system.cpu_count = lambda: count
+    if hasattr(os, "process_cpu_count"):
+        system.process_cpu_count = os.cpu_count
+    if hasattr(os, "sched_getaffinity"):
+        system.sched_getaffinity = lambda _: set(range(count))
 
 
 def hold_process() -> None:
@@ -181,13 +226,17 @@ def tell_opened(to: str) -> None:
     sys.addaudithook(hook)
 
 
-_held = os.environ.get("MODELOPS_HELD", "")
+_held = os.environ.get("MODELOPS_HELD", "").split()
 if "entropy" in _held:
     hold_entropy()
 if "clock" in _held:
     hold_clock()
 if "process" in _held:
     hold_process()
+if "day" in _held or "today" in _held:
+    tell_day(_LATER_NS if "day" in _held else 0)
+if "processors" in _held:
+    add_processor()
 if "addresses" in _held:
     _kept = shake_addresses()
 if "switches" in _held:
