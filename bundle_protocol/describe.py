@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from bundle_protocol.messages import ErrorCode, RequestError
-from bundle_protocol.standard import standard_library
+from bundle_protocol.standard import standard_library, whole_path
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -192,6 +192,8 @@ def _attributes(error: BaseException) -> dict[str, object]:
     for kind, names in _ATTRIBUTES:
         if isinstance(error, kind):
             found.update((name, _attribute(error, name)) for name in names)
+    if isinstance(error, SyntaxError) and isinstance(found["filename"], str):
+        found["filename"] = whole_path(found["filename"])
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
     found.update(_there_instead(error))
@@ -268,10 +270,11 @@ def describe_place(
     :param line: None where the instruction belongs to none, from 3.11 on.
     :param variables: the module's.
     """
+    file = whole_path(code.co_filename)
     try:
         import linecache  # Needs tokenize, which only a failure is worth.
 
-        text = linecache.getline(code.co_filename, line or 0, variables).strip()
+        text = linecache.getline(file, line or 0, variables).strip()
     except (SyntaxError, UnicodeError):
         text = (
             ""  # Before 3.10 for a file that is not Python in UTF-8: a Cython source, a template.
@@ -279,9 +282,9 @@ def describe_place(
     # A library had imported it, with a tokenize.py of the bundle; or this process has become a user
     # who may not read the standard library.
     except Exception:  # noqa: BLE001
-        text = _line(code.co_filename, line or 0)
+        text = _line(file, line or 0)
     return {
-        "file": clip(code.co_filename, _MAX_TEXT),
+        "file": clip(file, _MAX_TEXT),
         "line": line,
         "function": clip(code.co_name, _MAX_TEXT),
         "text": clip(text, _MAX_TEXT) or None,

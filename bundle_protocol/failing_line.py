@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from types import FrameType
 
+from bundle_protocol.standard import whole_path
+
 NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
 NAMED = re.compile(NAME)
 LITERAL = r"(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\""
@@ -107,7 +109,7 @@ def _package(frame: FrameType) -> str:
 
 
 def _is_library(frame: FrameType) -> bool:
-    file = frame.f_code.co_filename
+    file = whole_path(frame.f_code.co_filename)
     return (
         not os.path.isabs(file)  # Of compiled code: pandas/_libs/index.pyx.
         or f"{os.sep}site-packages{os.sep}" in file

@@ -100,9 +100,18 @@ def _origin(spec: ModuleSpec | None) -> str | None:
 
 def is_of_bundle(file: object) -> bool:
     """Tell whether a file is in the bundle's folder, and not of an environment in there."""
-    return (
-        type(file) is str
-        and bool(_bundle)
-        and file.startswith(_bundle)
-        and not file.startswith(sys.prefix + os.sep)
-    )
+    if type(file) is not str or not _bundle:
+        return False
+    file = whole_path(file)
+    return file.startswith(_bundle) and not file.startswith(sys.prefix + os.sep)
+
+
+def whole_path(file: str) -> str:
+    """The path of what code was compiled from: of a file of the bundle's, a relative one as well.
+
+    ``runpy.run_path("scripts/sir.py")`` leads there.
+    """
+    if not _bundle or file[:1] in ("", os.sep, "<"):
+        return file
+    path = os.path.normpath(os.path.join(_bundle, file))
+    return path if os.path.isfile(path) else file

@@ -162,6 +162,9 @@ def _no_submodule(case: Case, exception: ExceptionInfo) -> Finding | None:
     )
 
 
+_RUN_PATH = re.compile(r"\brun_path\((?:[^()]|\([^()]*\))*\)")
+
+
 def _relative_import(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle that is not a package's, and imports as one of a package does."""
     no_package = "attempted relative import with no known parent package" in exception.message
@@ -189,8 +192,20 @@ def _relative_import(case: Case, exception: ExceptionInfo) -> Finding | None:
         "Python has it as a module by itself"
         + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is not a package")
         + ". The modules beside it are found by their names.",
+        *_as_of_package(case, exception, asking),
         Hint("import it by its name", edit=case.line_edit(frame, after)),
     )
+
+
+def _as_of_package(case: Case, exception: ExceptionInfo, file: str) -> list[Hint]:
+    """The edit that runs a package's module as ``python -m`` does, where it is run by its path."""
+    if f"{PurePosixPath(file).parent}/__init__.py" not in case.bundle_files:
+        return []
+    module = file.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    run = f'run_module("{module}", run_name="__main__", alter_sys=True)'
+    runs = [one for one in case.own_frames(exception) if _RUN_PATH.search(one.text or "")]
+    title = "run it as a module of its package"
+    return [Hint(title, edit=case.edit_of(one, _RUN_PATH.pattern, run)) for one in runs[:1]]
 
 
 def _system_library(case: Case, exception: ExceptionInfo) -> Finding | None:

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from children import WIRE
 from conftest import make_venv
+from following import follow
 from hypothesis import given
 from hypothesis import strategies as st
 from import_failures import a_case, found, load, texts
+from recordings import failure
 
+from runner import Runner
 from runner.diagnosis.child_raised import raised_finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, ExceptionInfo, Frame
@@ -232,6 +235,28 @@ async def test_a_package_that_forgets_the_dot_is_told_so(tmp_path: Path) -> None
     report = await load(tmp_path, files)
     assert report.code is Code.MODULE_NOT_FOUND
     assert "from . import helpers" in texts(report)
+
+
+def test_a_module_of_a_package_that_is_run_by_its_path_is_run_as_one_of_it(
+    tmp_path: Path, cache: Path
+) -> None:
+    wire = "import runpy\ndef wire(entrypoint, params, seed):\n    done = "
+    files = {
+        "requirements.txt": "",
+        "wire.py": f'{wire}runpy.run_path(str("sir/go.py"), run_name="__main__")\n'
+        "    return {'beta': str(done['BETA']).encode()}\n",
+        "sir/__init__.py": "",
+        "sir/rates.py": "BETA = 3\n",
+        "sir/go.py": "from .rates import BETA\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert "imports relative to a package" in report.summary
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["beta"] == b"3"
 
 
 def test_what_an_installed_bundle_left_out_is_told_with_the_line_to_add() -> None:
