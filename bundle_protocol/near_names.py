@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+# Of shorter names, nearly every one is one edit from another.
 SHORTEST = 4
-"""Of shorter names, nearly every one is one edit from another."""
 
 
 def nearest(name: str, others: Iterable[str], *, cutoff: float = 0.6) -> list[str]:

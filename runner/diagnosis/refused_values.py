@@ -1,9 +1,8 @@
 """Recognises a value or a name that a library refuses, where it says which ones it takes."""
 
-import difflib
 import re
 
-from bundle_protocol.near_names import nearest
+from bundle_protocol.near_names import is_respelt, nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.mended_lines import OF_TYPE
 from runner.diagnosis.remedies import meant
@@ -36,7 +35,6 @@ _DID_YOU_MEAN = re.compile(
     r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*"
     r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
 )
-_CLOSE = 0.75
 _FEW = 2
 # As libraries begin to say which ones they take.
 _SAYS_WHICH = re.compile(
@@ -147,9 +145,8 @@ def _respelt(
     case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo
 ) -> Finding | None:
     """A text that the line has in quotes, and the one that a library takes it for."""
-    close = difflib.SequenceMatcher(None, value, near).ratio() >= _CLOSE
     written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
-    if not close or len(written.findall(frame.text or "")) != 1:
+    if not is_respelt(value, near) or len(written.findall(frame.text or "")) != 1:
         return None
     return _there_is(case, frame, value, near, exception)
 

@@ -34,7 +34,7 @@ def meant(name: str, near: str, edit: Edit | None, shown: str | None = None) -> 
     :param edit: puts it in its place; only where it is the same name, misspelt.
     """
     shown = printable(shown or repr(near))
-    if is_respelt(name, near):
+    if is_respelt(name, near) or near.endswith(f"/{name}"):
         return Hint(f"did you mean {shown}?", edit=edit)
     return Hint(f"there is {shown}, which may be something else: see what it is")
 
