@@ -13,10 +13,10 @@ _ENDS = {"parquet": (b"PAR1",), "arrow": (b"ARROW1", b"FEA1")}
 _LONGEST_END = 6
 _ZIP_END = b"PK\x05\x06"
 _ZIP_COMMENT = 65_557  # bytes that may stand after the beginning of a zip's last record
-# NumPy, joblib, pickle, gzip, bz2, lzma, Pillow, HDF5.
+# NumPy, joblib, pickle, gzip, bz2, lzma, Pillow, HDF5, GDAL.
 _SAYS_CUT = re.compile(
     r"truncated|end-of-stream|Ran out of input|could only read|reading array data, expected"
-    r"|unexpected end of data"
+    r"|unexpected end of data|got \d+ bytes, expected"
 )
 # SciPy, of the older netCDF.
 _SAYS_CUT_NETCDF = re.compile(r"cannot reshape array of size|mmap length is greater than file size")

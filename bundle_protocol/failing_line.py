@@ -10,7 +10,7 @@ import linecache
 import os
 import re
 from collections.abc import Iterator
-from types import FrameType
+from types import FrameType, GetSetDescriptorType, MemberDescriptorType
 
 from bundle_protocol.standard import whole_path
 
@@ -55,7 +55,11 @@ class FailingLine:
         for part in rest:
             # As it is stored: a property would run code.
             stored = getattr(value, "__dict__", None)
-            value = stored.get(part) if type(stored) is dict else None
+            of_class = [vars(kind)[part] for kind in type(value).__mro__ if part in vars(kind)]
+            if isinstance(next(iter(of_class), None), (GetSetDescriptorType, MemberDescriptorType)):
+                value = getattr(value, part)  # Compiled, or of __slots__.
+            else:
+                value = stored.get(part) if type(stored) is dict else None
         return value
 
     def named(self) -> Iterator[tuple[str, object]]:
@@ -108,10 +112,15 @@ def _package(frame: FrameType) -> str:
     return name.partition(".")[0] if type(name) is str else ""
 
 
+def is_compiled(frame: FrameType) -> bool:
+    """Tell whether a frame is of compiled code, as pandas/_libs/index.pyx: it has no variables."""
+    return not os.path.isabs(frame.f_code.co_filename)
+
+
 def _is_library(frame: FrameType) -> bool:
     file = whole_path(frame.f_code.co_filename)
     return (
-        not os.path.isabs(file)  # Of compiled code: pandas/_libs/index.pyx.
+        is_compiled(frame)
         or f"{os.sep}site-packages{os.sep}" in file
         or file.startswith(os.path.dirname(os.__file__) + os.sep)
     )

@@ -26,6 +26,7 @@ _MOST_LOCALS = 40
 _MOST_LINES = 2000
 _MOST_CHARACTERS = 4096
 _HEAD_BYTES = 512
+_MOST_CAUSES = 5
 _MOST_TOLD, _MOST_LINE = 20, 200
 _LAST_COMMA = re.compile(r",\s*[}\]]")
 _SIGNATURES = (
@@ -42,6 +43,9 @@ _SIGNATURES = (
     (b"\x93NUMPY", "npy"),
     (b"\x89PNG", "png"),
     (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
     (b"SQLite format 3\0", "sqlite"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
@@ -55,6 +59,7 @@ _EXPECTED = {
     # Of an early protocol it is text, and it may be compressed.
     ".pkl": ("text", "other", "gzip", "bz2", "xz"), ".pickle": ("text", "other", "gzip"),
     ".joblib": ("text", "other", "gzip", "bz2", "xz"), ".png": ("png",), ".jpg": ("jpeg",),
+    ".tif": ("tiff",), ".tiff": ("tiff",),
     ".pt": ("zip", "other"), ".pth": ("zip", "other"), ".sqlite": ("sqlite",), ".db": ("sqlite",),
 }  # fmt: skip
 # What torch reads: it raises the exception that anything may raise.
@@ -94,17 +99,23 @@ def misread_file(at: FailingLine) -> dict[str, object]:
                     comma = _comma(getattr(error, "doc", ""), getattr(error, "pos", 0))
                     return {**found, "misread_comma": comma} if comma else found
             if content in expected:
-                content = damage(path, content, said)
+                content = damage(path, content, f"{said}; {_caused_by(error)}")
             if content is not None:
                 return _found(path, content, suffix)
     if kind.__module__ == "builtins":
         return {}
     # What a library opened in another line: a database, say.
-    for path in _named_in_module(at):
-        suffix = os.path.splitext(path)[1].lower()
-        content = _content(path) if suffix in _EXPECTED else None
-        if content in _EXPECTED.get(suffix, ()) and damage(path, content, "") is not None:
-            return _found(path, CUT, suffix)
+    named = {
+        path: content
+        for path in dict.fromkeys(_named_in_module(at))
+        if (expected := _EXPECTED.get(os.path.splitext(path)[1].lower()))
+        and (content := _content(path)) in expected
+    }
+    # Of several, the words do not tell which one they are about.
+    words = f"{said}; {_caused_by(error)}" if len(named) == 1 else ""
+    for path, content in named.items():
+        if (broken := damage(path, content, words)) is not None:
+            return _found(path, broken, os.path.splitext(path)[1].lower())
     return {}
 
 
@@ -113,6 +124,15 @@ def _found(path: str, content: str, suffix: str) -> dict[str, object]:
     if content != "empty":
         found["misread_bytes"] = os.path.getsize(path)
     return found
+
+
+def _caused_by(error: BaseException) -> str:
+    """The words of the causes: rasterio calls GDAL's the previous exception."""
+    said = list[str]()
+    while (cause := error.__cause__) is not None and len(said) < _MOST_CAUSES:
+        error = cause
+        said.append(str(error)[:_MOST_CHARACTERS])
+    return "; ".join(said)
 
 
 def _left(error: BaseException) -> str | None:

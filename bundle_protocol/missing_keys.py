@@ -12,21 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import FrameType
 
-from bundle_protocol.failing_line import LITERAL, NAME, FailingLine, line_made
+from bundle_protocol.failing_line import LITERAL, NAME, FailingLine, is_compiled, line_made
+from bundle_protocol.hdf5_keys import asked_in_line, hdf5_keys
 
-_SUBSCRIPTED = re.compile(NAME + r"\s*(?:\[|\.pop\()")
+_SUBSCRIPTED = re.compile(NAME + r"\s*(?:\[|\.(?:pop|column)\()")
 # What comes before another one: rows[0]["name"], c[country]["NO"].
 _BEFORE_ANOTHER = re.compile(rf"\[\s*(?:{LITERAL}|([^\[\]\n]{{1,200}}?))\s*\](?=\s*\[)")
 # As YAML 1.1 has them, which PyYAML reads.
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 # As pandas, xarray and h5py name a key within a sentence.
-_QUOTED = re.compile(r"(?:\[|, |named |object )'([^'\n]{1,200})'")
+_QUOTED = re.compile(r"(?:\[|, |named |object |component |attribute: )'([^'\n]{1,200})'")
 _BEGINS = re.compile(r"'([^'\n]{1,200})' is not ")
 _MOST_WORDS = 4
 """A key has no more of them; a longer text is a sentence."""
 # As NumPy, polars and pandas.DataFrame.query do, where the error is no KeyError or has a sentence.
 _AROUND = re.compile(
     r"no field of name (?P<numpy>.{1,200})|(?P<npz>\S{1,200}) is not a file in the archive"
+    r'|(?P<netcdf>\S{1,200}) not found in /\S*|Field "(?P<arrow>[^"\n]{1,200})" does not exist.*'
     r"|Error evaluating factor: NameError: name '(?P<patsy>[^'\n]{1,200})' is not defined[\s\S]*"
     r'|"(?P<polars>[^"\n]{1,200})" not found|name \'(?P<pandas>[^\'\n]{1,200})\' is not defined'
 )
@@ -59,18 +61,27 @@ def other_keys(at: FailingLine) -> dict[str, object]:
         return _header(at, named[named.lastgroup or 0])
     if not _is_of_a_key(error):
         return {}
-    names = list(at.named() if at.inner else _subscripted(at))
-    asked = [_argument(frame, 0) for frame in at.inner]
-    candidates = asked if at.inner else [value for _, value in names]
+    inner = [frame for frame in at.inner if not is_compiled(frame)]
+    names = list(at.named() if inner else _subscripted(at))
+    asked = [_argument(frame, 0) for frame in inner]
+    candidates = asked if inner else [value for _, value in names]
+    if (table := _asked_as_attribute(at)) is not None:
+        names, candidates = [table], [table[1]]
     for value in candidates:
-        labels = _labels(value, asked)
+        name = next((name for name, other in names if other is value), None)
+        quoted = _missing(error) if table is None else [error.name]  # type: ignore[attr-defined]
+        if _is_of(value, "h5py"):
+            paths = hdf5_keys(at, value, name, _MAX_READ)
+            labels: tuple[str, list[object]] | None = ("", list(paths)) if paths else None
+            quoted = [*asked_in_line(at, paths), *quoted]
+        else:
+            labels = _labels(value, asked)
         if labels is None:
             continue
         kind, keys = labels
-        missing = [key for key in _missing(error) if key not in keys]
+        missing = [key for key in quoted if key not in keys]
         if not missing:
             continue
-        name = next((name for name, other in names if other is value), None)
         return {
             "key": missing[0],
             "mapping": name or f"the {type(value).__name__}",
@@ -110,8 +121,8 @@ def _header(at: FailingLine, key: str) -> dict[str, object]:
 def _is_of_a_key(error: BaseException) -> bool:
     """Tell whether an error is about a key: a dict whose keys are attributes says no more."""
     key = str(error.args[0])[:300]
-    if isinstance(error, AttributeError) and key.isidentifier():
-        return True
+    if isinstance(error, AttributeError):
+        return key.isidentifier() or " object has no attribute " in key
     is_key = isinstance(error, KeyError) or type(error).__name__ == "NoSectionError"
     return is_key or _AROUND.fullmatch(key) is not None
 
@@ -130,6 +141,8 @@ def _subscripted(at: FailingLine) -> Iterator[tuple[str, object]]:
                 value = dict.__getitem__(value, key)
             elif isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
                 value = value[key]
+            elif key in _missing(at.error):
+                break
             else:
                 value = None
             name, end = name + before[0], before.end()
@@ -162,8 +175,13 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
         return None
     if isinstance(value, Mapping):
         # Of an xarray.Dataset, what can be selected along counts too.
-        dims = getattr(value, "dims", ()) if type(value).__module__.startswith("xarray.") else ()
+        dims = getattr(value, "dims", ()) if _is_of(value, "xarray") else ()
         return "", [*islice(value, _MAX_READ), *islice(dims, _MAX_READ)]
+    held = getattr(value, "variables" if _is_of(value, "netCDF4") else "keys", None)
+    if _is_of(value, "netCDF4") or _is_of(value, "zarr"):
+        return "", list(islice(held() if callable(held) else held or (), _MAX_READ))
+    if _is_of(value, "pyarrow"):
+        return "column", list(islice(getattr(value, "column_names", ()), _MAX_READ))
     columns, index = getattr(value, "columns", None), getattr(value, "index", None)
     if columns is None and hasattr(index, "get_loc"):  # pandas
         return "label", _read(index)
@@ -172,6 +190,20 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
         return ("row", _read(index)) if rows else ("column", _read(columns))
     names = getattr(getattr(value, "dtype", None), "names", None)
     return ("column", list(names)) if isinstance(names, tuple) else None
+
+
+def _is_of(value: object, package: str) -> bool:
+    return type(value).__module__.partition(".")[0] == package
+
+
+def _asked_as_attribute(at: FailingLine) -> tuple[str, object] | None:
+    """The table that a column is asked of as an attribute. What the line calls is a method."""
+    table = getattr(at.error, "obj", None)  # From 3.10 on, of an AttributeError.
+    if not hasattr(table, "columns") and not _is_of(table, "xarray"):
+        return None
+    name = re.escape(str(getattr(at.error, "name", None)))
+    asked = re.search(rf"(?:{NAME}|\))\.{name}\b(?!\()", at.text)
+    return (asked[1] or f"the {type(table).__name__}", table) if asked else None
 
 
 def _names_index(table: object, key: object) -> bool:

@@ -25,6 +25,9 @@ _ARGUMENT = re.compile(
 _MISCALLED = re.compile(
     r"(?:.{0,300}<locals>\.)?([\w.]{1,300})\(\) (?:missing \d+ required |takes (?:from )?\d)"
 )
+_STAR = re.compile(r"^from ([\w.]{1,100}) import \*", re.MULTILINE)
+_MOST_STARS = 20
+_MOST_NAMED = 5
 _DEFINES = re.compile(r"\s*(?:def|class|async def|@)\b")
 _NEAR = 0.8
 _MAX_NAMES = 5000
@@ -39,18 +42,23 @@ def other_names(at: FailingLine) -> dict[str, object]:
         argument of a function that Python has compiled also ``arguments``, those that it takes, one
         on each line, and ``function_file``, where it is defined; so for one that was called with
         too few or too many, and ``function_line``; for a variable ``top_line``, the
-        line before which its module may import it; for an attribute ``init_file``, ``made_line``
-        and ``made_text``, where ``__init__()`` has it as a variable alone.
+        line before which its module may import it, and ``stars``, the modules of which it takes all
+        names, one on each line; for an attribute ``init_file``, ``made_line``
+        and ``made_text``, where ``__init__()`` has it as a variable alone; for an indentation
+        ``mixed``, which lines have tabs among others with spaces, or the other way round.
     """
     error, message, frame = at.error, at.message, at.last
     if type(error).__name__ in ("ZoneInfoNotFoundError", "UnknownTimeZoneError"):
         return _near_zone(message)
+    if isinstance(error, IndentationError) and error.filename:
+        return _mixed_indentation(linecache.getlines(error.filename)[:_MAX_LINES])
     if type(error) is NameError and (found := _NAME.match(message)):
         near = _near(found[1], [*frame.f_locals, *frame.f_globals, *dir(builtins)])
         if "near" not in near and (of_module := _in_module(found[1], frame)) is not None:
             near["near"] = of_module
-        top = _top_line(frame)
-        return {**near, **({"top_line": top} if top else {})}
+        top, stars = _top_line(frame), _STAR.findall("".join(at.lines))
+        known = {"top_line": top, "stars": "\n".join(stars[:_MOST_STARS])}
+        return {**near, **{key: value for key, value in known.items() if value}}
     if isinstance(error, AttributeError) and (found := _ATTRIBUTE.search(message)):
         asked = getattr(error, "obj", None)  # From 3.10 on.
         if asked is None:
@@ -72,6 +80,15 @@ def other_names(at: FailingLine) -> dict[str, object]:
             known = {"arguments": "\n".join(_arguments(code)), "function_file": code.co_filename}
             return {**known, "function_line": code.co_firstlineno}
     return {}
+
+
+def _mixed_indentation(lines: list[str]) -> dict[str, object]:
+    """The lines that are indented by tabs, or by spaces, where most are by the other."""
+    tabs = [number for number, line in enumerate(lines, 1) if re.match(r" *\t", line)]
+    spaces = [number for number, line in enumerate(lines, 1) if re.match(r" +\S", line)]
+    few, what = (tabs, "tabs") if len(tabs) <= len(spaces) else (spaces, "spaces")
+    named = ", ".join(map(str, few[:_MOST_NAMED])) + (" ..." if few[_MOST_NAMED:] else "")
+    return {"mixed": f"{what} in line {named}"} if tabs and spaces else {}
 
 
 def _in_module(name: str, frame: FrameType) -> str | None:

@@ -6,6 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable
 
+# Of shorter names, nearly every one is one edit from another.
+SHORTEST = 4
+
 
 def nearest(name: str, others: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
     """The other name that is nearest, if any.
@@ -17,6 +20,37 @@ def nearest(name: str, others: Iterable[str], *, cutoff: float = 0.6) -> list[st
     """
     alike = [one for one in others if digits(one) == digits(name)]
     return difflib.get_close_matches(name, alike, n=1, cutoff=cutoff)
+
+
+def is_respelt(name: str, other: str) -> bool:
+    """Tell whether two names are one, misspelt: they differ by capitals or signs, or by one letter
+    in a word. With another word it is another thing: ``t_min`` and ``t_max``, ``male``, ``female``.
+    """
+    words, others = (re.split(r"[\W_]+", one.casefold()) for one in (name, other))
+    if "".join(words) == "".join(others):
+        return True
+    return len(words) == len(others) and all(map(_is_word_respelt, words, others))
+
+
+def _is_word_respelt(word: str, other: str) -> bool:
+    if word == other:
+        return True
+    long = max(len(word), len(other)) >= SHORTEST or sorted(word) == sorted(other)
+    return long and word[:1] == other[:1] and is_one_edit(word, other)
+
+
+def is_one_edit(one: str, other: str) -> bool:
+    """Tell whether a letter that is missing, more, another or swapped is all that differs."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    one, other = one[start:], other[start:]
+    if len(one) == len(other):
+        return one[1:] == other[1:] or (one[:2] == other[1::-1] and one[2:] == other[2:])
+    longer, shorter = (one, other) if len(one) > len(other) else (other, one)
+    return longer[1:] == shorter
 
 
 def digits(name: str) -> list[str]:

@@ -134,7 +134,8 @@ def concerns_imports(exception: ExceptionInfo) -> bool:
     """Tell whether what the environment has installed may say more of it."""
     kinds = ("ImportError", "ModuleNotFoundError", "AttributeError")
     return _find(exception, *kinds) is not None or any(
-        _ABOUT_PACKAGES.search(link.message[:1000]) for link in chain(exception)
+        _ABOUT_PACKAGES.search(link.message[:1000]) or "stars" in link.attributes
+        for link in chain(exception)
     )
 
 
@@ -286,12 +287,13 @@ def _import_failed(case: Case, exception: ExceptionInfo) -> Finding:
 
 
 def _plain_raise(case: Case, exception: ExceptionInfo) -> Finding:
-    from runner.diagnosis.common_words import common_advice
+    from runner.diagnosis.common_words import common_advice, compiled_place
     from runner.diagnosis.wire_functions import is_stub, stub_hint
 
     leaf = _leaf(exception)
     frame = case.telling_frame(leaf) or case.telling_frame(exception)
     place = case.place_of(frame)
+    place = compiled_place(case, leaf) or place
     message = one_line(printable(leaf.message), 140)
     elsewhere = _remote_place(case, leaf)
     summary = (leaf.type or "an exception") + (f" in {place}" if place else "")

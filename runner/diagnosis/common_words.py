@@ -147,9 +147,16 @@ _ADVICE = tuple(
          " said"),
         (r"Cannot determine Numba type of <class 'dict'>", "numba takes no dict: hand over its"
          " numbers, one by one"),
-        (r"No implementation of function Function\(<(?:built-in )?function (\w+)"
-         r"(?:[\s\S]{0,1500}?File \"([^\"]+)\", line (\d+))?", "numba compiles no {0}() of these"
-         " arguments ({1}:{2}): call it outside of the compiled function, or write it as a loop"),
+        (r"No implementation of function Function\(<(?:built-in )?func[\s\S]{1,200}?>>> (.{1,200})",
+         "numba compiles no {0}: see whether NumPy takes that (a shape is a tuple); if so, write it"
+         " as a loop, or call it outside of the compiled function"),
+        (r"^Failed in nopython mode[\s\S]*NameError: name '(\w+)' is not defined", "the compiled"
+         " function uses {0}, which is not defined: hand it over, or define it at the file's top"),
+        (r"'(?:OptionInfo|ArgumentInfo)'", "typer gives its options their defaults only where it"
+         " reads a command line: hand over each of them where the function is called, or declare"
+         " them as Annotated[int, typer.Option()] = 30, which is a plain default, too"),
+        (r"^cannot create a storer if the object is not existing", "it is HDF5 that pandas has not"
+         " written: read it by h5py"),
         (r"Cannot unify (.+?) and (.+?) for '([a-zA-Z_]\w*)", "{2} is first {0} and then {1}, and"
          " numba has one type for it: begin with that of the second, such as 0.0"),
         (r"Unknown attribute '(\w+)' of type Module", "numba compiles no {0}: make it outside of"
@@ -257,6 +264,7 @@ _UNPACKS = re.compile(r"(?:too many|not enough) values to unpack")
 _CHANGED = re.compile(r"(?:changed size|mutated) during iteration")
 _OUT_OF_BOUNDS = re.compile(r"^index (\d{1,18}) is out of bounds for axis \d{1,9} with size (\d+)")
 _FURTHER = re.compile(r"\b([A-Za-z_]\w*) ?\+ ?\d+(?=\s*[,\]])")
+_COMPILED = re.compile(r"^During: typing of .{1,300}? at (/.{1,4096}) \((\d{1,9})\)$", re.M)
 _TOO_MANY = re.compile(r"^\w+\.\w+\(\) takes (\d{1,9}) positional arguments? but (\d{1,9}) w")
 
 
@@ -321,6 +329,13 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         if line.search(frame.text or "") and (found := words.search(message)):
             return Hint(printable(advice.format(*found.groups())))
     return None
+
+
+def compiled_place(case: Case, exception: ExceptionInfo) -> str | None:
+    """The line of the bundle that numba does not compile: its message has the line alone."""
+    found = _COMPILED.findall(exception.message) if exception.type == "TypingError" else []
+    own = [f"{case.short_path(file)}:{line}" for file, line in found if case.is_own(file)]
+    return own[-1] if own else None
 
 
 def _definition(case: Case, exception: ExceptionInfo) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.remedies import meant
 from runner.diagnosis.report.frames import package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -112,7 +113,7 @@ def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     near = nearest(name[:100], stems)
     if near:
         after = re.sub(rf"(?<=['\"]){re.escape(name)}(?=['\"])", near[0], frame.text or "")
-        hint = Hint(f"did you mean {near[0]!r}?", edit=case.line_edit(frame, after))
+        hint = meant(name, near[0], case.line_edit(frame, after))
     else:
         hint = Hint(printable(f"put {name}.yaml into the bundle, where its configurations are"))
     return f"asks for the configuration {printable(name)!r}, which is not there", hint
@@ -132,8 +133,7 @@ def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
 def _no_key(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     name, near = words[1], words[2]
     edit = case.edit_of(frame, rf"\b{re.escape(name)}\b", near)
-    hint = Hint(f"did you mean {printable(near)!r}?", edit=edit)
-    return f"reads {printable(name)!r}, which the configuration has not", hint
+    return f"reads {printable(name)!r}, which the configuration has not", meant(name, near, edit)
 
 
 def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
@@ -141,6 +141,13 @@ def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     return f"reads {name}, which the configuration leaves open (???)", Hint(
         f'give {name} a value in it, or set it from params: config.{name} = params["{name}"]'
     )
+
+
+def _called_command(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
+    """A command that is called with its function's values: the innermost call of the line."""
+    edit = case.edit_of(frame, r"(?<![\w.])(\w+)\((?=[^()]+\))", r"\1.callback(")
+    what = "calls a command of click, which is its function no more"
+    return what, Hint("call its function: .callback(...)", edit=edit)
 
 
 def _yaml_files(case: Case) -> list[str]:
@@ -189,6 +196,11 @@ _CAUSES: tuple[tuple[str, str, Callable[[Case, Frame, re.Match[str]], _Found | N
             "hands json.dumps()'s arguments to pydantic, which takes them no more",
             Hint('write json.dumps(model.model_dump(mode="json"), ...), with them'),
         ),
+    ),
+    (
+        r"click|typer",
+        r"Context\.__init__\(\) got an unexpected keyword|^'\w+' object is not iterable",
+        _called_command,
     ),
     (r"hydra", r"config directory not found\.\s+Check .{0,40}'(.{1,1000})' exists", _no_folder),
     (r"hydra", r"Cannot find primary config '([^'\n]{1,200})'", _no_configuration),

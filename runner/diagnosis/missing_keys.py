@@ -7,8 +7,8 @@ from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.dependencies import require
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
-from runner.diagnosis.remedies import with_argument
-from runner.diagnosis.report.frames import made_frame
+from runner.diagnosis.remedies import meant, with_argument
+from runner.diagnosis.report.frames import made_frame, package_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 
@@ -41,6 +41,9 @@ def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
         return _byte_order_mark(case, place, named, made)
     near = _alike(key, there) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
+    own = case.is_own(exception.traceback[-1].file)
+    if near and not own and not attributes.get("labels") and key not in (frame.text or ""):
+        hints = [_asked_by_library(case, exception, made, key, near[0])]
     if attributes.get("of_task"):
         summary = f"{place} reads the parameter {named!r}; the task has {listed}"
         explanation = NOT_GIVEN
@@ -76,6 +79,9 @@ def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
 def _alike(key: str, there: list[str]) -> list[str]:
     """Those that differ by capitals or spaces alone; else the one that is nearest."""
     same = [name for name in there if plain_name(name) == plain_name(key)]
+    # Of a file's groups, several may have a part of the name.
+    if last := [name for name in there if name.endswith(f"/{key.rpartition('/')[2]}")]:
+        return last if len(last) == 1 else []
     same += [
         name for name in there for names in _SAME if {plain_name(name), plain_name(key)} <= names
     ]
@@ -212,7 +218,21 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
             after = text[: found[0].start()] + near + text[found[0].end() :]
             edit = case.line_edit(frame, after)
             break
-    return Hint(f"did you mean {printable(near)!r}?", edit=edit)
+    if near.endswith(f"/{key}") or any(
+        {plain_name(key), plain_name(near)} <= names for names in _SAME
+    ):
+        return Hint(f"did you mean {printable(near)!r}?", edit=edit)
+    return meant(key, near, edit)
+
+
+def _asked_by_library(
+    case: Case, exception: ExceptionInfo, made: Frame | None, key: str, near: str
+) -> Hint:
+    """The hint where it is the library that asks for the key: the dict's own is to be another."""
+    library = package_of(exception.traceback[-1].file) or "the library"
+    edit = case.edit_of(made, rf"(?<=['\"]){re.escape(near)}(?=['\"])", lambda _: key)
+    title = f"call it {key!r}, as {library} does, in place of {near!r}"
+    return Hint(printable(title), edit=edit)
 
 
 def _is_quoted(text: str, at: int) -> bool:

@@ -1,11 +1,11 @@
 """Recognises a misspelt name: a variable's, an attribute's, an argument's."""
 
-import difflib
 import re
 import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.remedies import meant
 from runner.diagnosis.report.frames import made_frame, package_of
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
@@ -13,8 +13,6 @@ from runner.diagnosis.report.text import one_line, printable
 _MOST_SHOWN = 300
 # As the name is called that __getattr__() is asked for.
 _ASKED = re.compile(r"(?<![\w.])(?:name|attr|attribute|attr_name|key|item)\b")
-# Two words that are nearer than this are one, misspelt: "seed" and "sed", not "matrix" and "array".
-_ONE_WORD = 0.5
 # What pandas has and polars calls otherwise. What is spelt alike there may do something else: its
 # fill_nan() leaves what is missing, and its iter_rows() counts no rows.
 _IN_POLARS = {
@@ -133,27 +131,12 @@ def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
     if near.endswith(f".{name}"):
         edit = case.edit_of(frame, rf"(?<![\w.'\"]){re.escape(name)}(?=\()", near)
         return Hint(f"did you mean {printable(near)}?", edit=edit)
-    if not _is_respelt(name, near):
-        return Hint(f"there is {printable(near)}, which may do something else: see what it is")
     word = re.escape(name)
     # In quotes, it is a table's in a text of SQL.
     edit = case.edit_of(frame, rf"\b{word}\b", near) or case.edit_of(
         frame, rf"(?<![\w'\"]){word}(?![\w'\"])", near
     )
-    return Hint(f"did you mean {printable(near)}?", edit=edit)
-
-
-def _is_respelt(name: str, near: str) -> bool:
-    """Tell whether two names differ by letters: with another word, it is another thing."""
-    words, others = name.split("_"), near.split("_")
-    return "".join(words) == "".join(others) or (
-        len(words) == len(others)
-        and name[0].lower() == near[0].lower()
-        and all(
-            difflib.SequenceMatcher(None, one, other).ratio() > _ONE_WORD
-            for one, other in zip(words, others, strict=True)
-        )
-    )
+    return meant(name, near, edit, shown=near)
 
 
 def _other_parameter(case: Case, name: str, near: str | None) -> Hint:

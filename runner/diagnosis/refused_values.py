@@ -1,11 +1,11 @@
 """Recognises a value or a name that a library refuses, where it says which ones it takes."""
 
-import difflib
 import re
 
-from bundle_protocol.near_names import nearest
+from bundle_protocol.near_names import is_respelt, nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.mended_lines import OF_TYPE
+from runner.diagnosis.remedies import meant
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 
@@ -35,12 +35,14 @@ _DID_YOU_MEAN = re.compile(
     r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*"
     r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
 )
-_CLOSE = 0.75
 _FEW = 2
 # As libraries begin to say which ones they take.
 _SAYS_WHICH = re.compile(
     r"(?i)\b(?:one of|one or more of|must be|supported|available|valid|allowed|expected|choose"
     r"|known|options|not found in|either|should be|accepts?|recogni[sz]ed|possible|permitted)\b"
+)
+_UNKNOWN = re.compile(
+    r"(?i)\b(?:unrecogni[sz]ed|unknown|unexpected|unsupported)\b[^'\"\n]{1,40}['\"]([^'\"\n]{1,80})['\"]"
 )
 _LISTED = re.compile(
     r"[\"'`]([\w .:-]{1,80})[\"'`]|(?<=[\[(,{|])\s*([A-Za-z][\w-]{0,60})(?=\s*[\]),}|])"
@@ -94,18 +96,19 @@ def _one_of(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | Non
     if says is None:
         return None
     there = [one or other for one, other in _LISTED.findall(message)]
-    meant = dict[str, str]()
+    taken_for = dict[str, str]()
     for found in _HANDED.finditer(frame.text or ""):
         # A name of an argument is wrong only where the words name it.
         if found["text"] or found["name"] in there:
-            meant |= _near(found["text"] or found["name"], there)
-    if not meant:
+            taken_for |= _near(found["text"] or found["name"], there)
+    if not taken_for:
         # The line hands it over by a name, or another one has written it.
-        for quoted in _QUOTED.findall(message[: says.start()])[:1]:
-            meant = _near(quoted, there)
-    if len(meant) != 1:
+        unknown = _UNKNOWN.findall(message) or _QUOTED.findall(message[: says.start()])
+        for quoted in unknown[:1]:
+            taken_for = _near(quoted, there)
+    if len(taken_for) != 1:
         return _none_of(case, frame, exception, says) if says[0] in _LISTS else None
-    ((handed, near_one),) = meant.items()
+    ((handed, near_one),) = taken_for.items()
     return _there_is(case, frame, handed, near_one, exception)
 
 
@@ -142,9 +145,8 @@ def _respelt(
     case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo
 ) -> Finding | None:
     """A text that the line has in quotes, and the one that a library takes it for."""
-    close = difflib.SequenceMatcher(None, value, near).ratio() >= _CLOSE
     written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
-    if not close or len(written.findall(frame.text or "")) != 1:
+    if not is_respelt(value, near) or len(written.findall(frame.text or "")) != 1:
         return None
     return _there_is(case, frame, value, near, exception)
 
@@ -155,9 +157,7 @@ def _there_is(case: Case, frame: Frame, value: str, near: str, exception: Except
     return case.raised(
         f"{case.place_of(frame)}: there is no {printable(value)!r}; there is {printable(near)!r}",
         f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        Hint(
-            f"did you mean {printable(near)!r}?", edit=case.edit_of(frame, written, lambda _: near)
-        ),
+        meant(value, near, case.edit_of(frame, written, lambda _: near)),
     )
 
 
@@ -172,9 +172,9 @@ def _meant(case: Case, frame: Frame, name: str, owner: str, takes: str, got: str
             f"write 'neg_{text[1]}', which is its negative: a score is the better the higher"
         )
     near = nearest(text[1], _TEXTS.findall(takes)) if text else []
-    if near:
+    if text and near:
         edit = _put_in(case, frame, name, got, f'"{near[0]}"')
-        return Hint(f"did you mean {name}={near[0]!r}?", edit=edit)
+        return meant(text[1], near[0], edit, shown=f"{name}={near[0]!r}")
     whole = re.fullmatch(r"(-?\d{1,18})\.0", got)
     if whole and re.match(r"an int\b", takes):
         edit = _put_in(case, frame, name, got, whole[1])

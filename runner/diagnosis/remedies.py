@@ -3,8 +3,10 @@
 import re
 import shlex
 
+from bundle_protocol.near_names import is_respelt
 from runner.diagnosis.case import Case
-from runner.diagnosis.report.model import Hint, by_hand
+from runner.diagnosis.report.model import Edit, Hint, by_hand
+from runner.diagnosis.report.text import printable
 
 
 def with_argument(line: str, function: str, argument: str) -> str:
@@ -24,6 +26,17 @@ def with_argument(line: str, function: str, argument: str) -> str:
         if depth == 0:
             return f"{line[:at].rstrip(' ,')}, {argument}{line[at:]}"
     return line
+
+
+def meant(name: str, near: str, edit: Edit | None, shown: str | None = None) -> Hint:
+    """The hint that names what is nearest to what is not there.
+
+    :param edit: puts it in its place; only where it is the same name, misspelt.
+    """
+    shown = printable(shown or repr(near))
+    if is_respelt(name, near) or near.endswith(f"/{name}"):
+        return Hint(f"did you mean {shown}?", edit=edit)
+    return Hint(f"there is {shown}, which may be something else: see what it is")
 
 
 def as_utf_8(file: str, encoding: str) -> str:

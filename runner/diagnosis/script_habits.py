@@ -61,6 +61,12 @@ def parsed_command_line(case: Case, exception: ExceptionInfo, stderr: str) -> Fi
         package_of(file) in _PARSERS for file in files
     ):
         return None
+    if (
+        exception.message == "0"
+        and case.phase is Phase.EXECUTE
+        and "click" in map(package_of, files)
+    ):
+        return _stands_alone(case, case.telling_frame(exception))
     said = [_FRAME.sub("", line).strip() for line in printable(stderr).splitlines()]
     lines = [line for line in said if not _SAYS_NOTHING.search(line)]
     words = _ERROR.sub("", "".join(last_lines("\n".join(lines), 1)).strip())
@@ -68,6 +74,19 @@ def parsed_command_line(case: Case, exception: ExceptionInfo, stderr: str) -> Fi
     if any(package_of(file) == "hydra" for file in files):
         finding.hints = [Hint(_COMPOSE)]
     return finding
+
+
+def _stands_alone(case: Case, frame: Frame | None) -> Finding:
+    def with_mode(call: re.Match[str]) -> str:
+        return f"{call[1]}({call[2] or '[]'}, standalone_mode=False)"
+
+    called = r"\b(\w+(?:\.main)?)\(((?:args=)?\[[^\[\]]*\])?\)"
+    return case.found(
+        Code.CHILD_EXITED,
+        f"{case.place_of(frame)} runs a command of click, which ends the process once it is done",
+        "So it does for a terminal; in the other mode it gives back what its function returns.",
+        Hint("say standalone_mode=False", edit=case.edit_of(frame, called, with_mode)),
+    )
 
 
 def script_habit(case: Case, exception: ExceptionInfo) -> Finding | None:

@@ -1,6 +1,7 @@
 """Recognises why Python does not take a file: its syntax is newer, older, or a merge's."""
 
 import re
+import unicodedata
 
 from msgspec import UNSET
 
@@ -10,7 +11,10 @@ from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.remedies import as_utf_8, requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
-from runner.diagnosis.report.text import one_line
+from runner.diagnosis.report.text import one_line, printable
+
+# A line's indentation, without what only looks like a space.
+_SPACES = " \t\r\n\f"
 
 # What git(1) and others put before, between and after the two sides of a conflict.
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
@@ -25,6 +29,12 @@ _LOOK_ALIKES = (
     ("\uff08", "("),
     ("\uff09", ")"),
     ("\uff1a", ":"),
+)
+_NO_UTF_8 = re.compile(r"'utf-8' codec can't decode|^Non-UTF-8 code")
+# What Jupyter shows, or how; and a question for help.
+_SHOWS = re.compile(
+    r"%%?(?:matplotlib|load_ext|reload_ext|autoreload|config|time|capture$|precision|pdb|who|whos"
+    r"|lsmagic|pinfo|doctest_mode|xmode|colors|pycodestyle_on|flake8_on|watermark)\b|[\w.]+\?\??$|\?"
 )
 _BLOCK = re.compile(r"(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b.*[^:]$")
 _ASSIGNS = re.compile(r"(?<![=!<>:+*/-])=(?!=)")
@@ -57,7 +67,7 @@ def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
     where = f"{file}:{line}" if attributes.get("filename") else "the bundle"
     python = case.python
     version = f"{python.implementation} {python.version}" if python else "this Python"
-    text = str(attributes.get("text") or "").strip()
+    text = str(attributes.get("text") or "").strip(_SPACES)
     if text.startswith(_CONFLICT_MARKS):
         return case.found(
             Code.SYNTAX_ERROR,
@@ -69,6 +79,8 @@ def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
                 f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {case.file_argument(file)}",
             ),
         )
+    if _NO_UTF_8.search(exception.message) and "coding" not in text:
+        return _other_encoding(case, exception, where, file)
     if "null bytes" in exception.message and not attributes.get("filename"):
         return _no_utf_8(case, exception, version)
     syntax = newer_syntax(text, exception.message, python.version) if python else None
@@ -85,19 +97,15 @@ def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
             ),
             Hint(f"or write {where} in the older way"),
         )
-    edit, command, more = None, None, []
+    edit, more = None, []
     if python_2 := _of_python_2(text):
         hint, edit = "write it as Python 3 has it", Edit(file=file, before=text, after=python_2)
         more = [_rewritten(case, file, "or, where more of it is for Python 2, ")]
     elif mended := _mended(text, exception.message):
         hint, edit = mended[0], Edit(file=file, before=text, after=mended[1])
-    elif re.match(r"[%!]", text):
-        hint, after = "take it out: it is of Jupyter, and not of Python", f"pass  # {text}"
-        if timed := re.match(r"%time(?:it)?\s+(?!-)(.+)", text):
-            hint, after = "take %time out: it is of Jupyter, and not of Python", timed[1]
-        if re.search(r"\binstall\b", text):
-            hint += "; what it installs is a dependency of the bundle"
-        edit = Edit(file=file, before=text, after=after)
+    elif of_jupyter := _of_jupyter(text):
+        hint, after = of_jupyter
+        edit = Edit(file=file, before=text, after=after) if after else None
     elif "'unicodeescape' codec" in exception.message:
         hint = "a backslash in a text begins an escape: put an r before the text, or write slashes"
         after = re.sub(r"(?<!\w)([\"'])(?=[A-Za-z]:\\|\\\\|[\w ]*\\)", r"r\1", text)
@@ -120,11 +128,10 @@ def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
         )
         closed = next(filter(_is_a_line, quoted), "")
         edit = Edit(file=file, before=text, after=closed) if closed else None
-    elif exception.type == "TabError":
-        hint = "indent with spaces alone, as many as each tab was meant to be: see which lines have"
-        hint += " tabs"
-        command = f'grep -n "$(printf "\\t")" {case.file_argument(file)}'
-    elif exception.type == "IndentationError":
+    elif isinstance(mixed := attributes.get("mixed"), str):
+        hint = f"indent with spaces alone, as many as each tab was meant to be: {file} has"
+        hint += f" {printable(mixed)}"
+    elif exception.type in ("IndentationError", "TabError"):
         hint = f"correct how {where} is indented"
     else:
         hint = f"correct {where}; if it is right for a newer Python, say so in requires-python"
@@ -135,7 +142,7 @@ def syntax_error(case: Case, exception: ExceptionInfo) -> Finding:
         Code.SYNTAX_ERROR,
         f"{where} is not valid for {version}: {one_line(said, 100)}",
         "\n".join(explanation),
-        Hint(hint, command, edit, by="person" if command else UNSET),
+        Hint(hint, edit=edit),
         *more,
     )
 
@@ -166,6 +173,43 @@ def _is_a_line(text: str) -> bool:
     """Tell whether a line is one of Python, by itself or with what stands around such a one."""
     wholes = (text, f"{text} pass", f"try: pass\n{text} pass", f"if 0: pass\n{text} pass")
     return any(tree_of(whole) is not None for whole in wholes)
+
+
+def _of_jupyter(text: str) -> tuple[str, str] | None:
+    """The hint on a line that only Jupyter runs, and the line as Python has it, if it is known.
+
+    What others do than to show something is not left out: files or names may come of it.
+    """
+    of = "it is of Jupyter, and not of Python"
+    if timed := re.match(r"%time(?:it)?\s+(?!-)(.+)", text):
+        return f"take %time out: {of}", timed[1]
+    if re.match(r"[%!].*\binstall\b", text):
+        title = f"take it out: {of}; what it installs is a dependency of the bundle"
+        return title, f"pass  # {text}"
+    if _SHOWS.match(text):
+        return f"take it out: {of}", f"pass  # {text}"
+    if re.fullmatch(r"!(?!.*\{)[^!].*", text):  # braces take a variable's value
+        title = f"run it by subprocess: {of}"
+        # In a function, `import subprocess` here would take it from the lines above.
+        return title, f"from subprocess import run as _run\n_run({text[1:].strip()!r}, shell=True)"
+    if re.match(r"%%?\w|!|[\w, ]+=\s*[!%]\w", text):
+        return f"write in Python what it does: {of}", ""
+    return None
+
+
+def _other_encoding(case: Case, exception: ExceptionInfo, where: str, file: str) -> Finding:
+    known = f"{case.bundle.path}/{file}" if case.bundle and file in case.bundle_files else None
+    return case.found(
+        Code.SYNTAX_ERROR,
+        f"{where} is not in UTF-8, which Python takes a source file for",
+        f"Python says: {one_line(exception.message, 140)}. An editor of Windows, or an older one,"
+        " has saved it in an encoding of its own.",
+        Hint(
+            "save it as UTF-8, if it is Windows's own (or name its encoding in its first line:"
+            " # -*- coding: ... -*-)",
+            command=as_utf_8(known, "WINDOWS-1252") if known else None,
+        ),
+    )
 
 
 def _no_utf_8(case: Case, exception: ExceptionInfo, version: str) -> Finding:
@@ -199,8 +243,17 @@ def _mended(text: str, said: str) -> tuple[str, str] | None:
         after = re.sub(f"[{alike[0]}]", alike[1], text) if alike[1] else text
         title = f"write {alike[1]}, which {found[1]} only looks like"
     elif found := re.search(r"invalid non-printable character U\+([0-9A-F]{4})", said):
-        after = text.replace(chr(int(found[1], 16)), " ")
+        sign = chr(int(found[1], 16))
+        has_width = unicodedata.category(sign) == "Zs"
+        after = text.replace(sign, " " if has_width else "")
         title = "write a space: what stands there only looks like one"
+        if not has_width:
+            title = f"take out the sign U+{found[1]}, which nobody sees"
+    elif found := re.match(r"(?:from|import) +[\w.]*\w-\w[\w.-]*", text):
+        after, title = (
+            found[0].replace("-", "_") + text[found.end() :],
+            "write _: a module has no -",
+        )
     elif text.startswith((">>> ", "```")):
         after = text.removeprefix(">>> ") if text.startswith(">") else f"# {text}"
         title = "take out what is of a document, and not of Python"

@@ -40,6 +40,12 @@ MISSING = (
         wire("from google.cloud import storage"),
     ),
     Scenario(
+        "module-not-found-suffix",
+        Code.MODULE_NOT_FOUND,
+        "an editor has saved the module's file as a text",
+        wire("import rates", {"rates.py.txt": "BETA = 0.3\n"}),
+    ),
+    Scenario(
         "module-not-found-extra",
         Code.MODULE_NOT_FOUND,
         "it is declared in an extra, which is not installed",

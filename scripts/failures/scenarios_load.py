@@ -36,6 +36,12 @@ SYNTAX = (
         wire(r"FILE = 'C:\Users\me\ages.csv'"),
     ),
     Scenario(
+        "syntax-error-latin-1",
+        Code.SYNTAX_ERROR,
+        "an older editor has saved a module in Latin-1",
+        wire("import model", {"model.py": "LÄNDER = ('Österreich',)\n".encode("latin-1")}),
+    ),
+    Scenario(
         "syntax-error-encoding",
         Code.SYNTAX_ERROR,
         "an editor of Windows has saved a module as UTF-16",

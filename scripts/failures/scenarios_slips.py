@@ -26,8 +26,10 @@ def to_parquet():
 _TABLE = """
 class Index(list):
     def get_loc(self, key):
-        if key not in self:
-            raise KeyError(key)
+        try:
+            return {name: at for at, name in enumerate(self)}[key]
+        except KeyError as error:  # pandas does so, too
+            raise KeyError(key) from error
 
 class Table:
     def __init__(self, *columns):

@@ -323,6 +323,25 @@ async def test_what_is_raised_again_as_a_copy_is_told_where_it_came_from(
     assert report.summary == COPIED[call]
 
 
+async def test_what_a_library_has_caught_within_itself_is_no_original(tmp_path: Path) -> None:
+    """As pandas does where a table lacks a column: it asks its index, and raises a second time."""
+    library = tmp_path.with_name(f"{tmp_path.name}-of-library") / "site-packages"
+    library.mkdir(parents=True)
+    (library / "columns.py").write_text(
+        "def get(table, key):\n    try:\n        return table[key]\n"
+        "    except KeyError as error:\n        raise KeyError(key) from error\n"
+    )
+    source = f"""
+        import sys
+        sys.path.insert(0, {str(library)!r})
+        import columns
+        def wire(entrypoint, params, seed):
+            return columns.get(params, "betta")
+    """
+    report = await report_of(tmp_path, source)
+    assert report.summary.startswith("wire.py:6 (wire) reads the parameter 'betta'")
+
+
 async def test_what_a_failure_hid_is_told_only_where_it_is_an_import(tmp_path: Path) -> None:
     source = """
         def wire(entrypoint, params, seed):

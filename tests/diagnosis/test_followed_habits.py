@@ -16,6 +16,10 @@ TOP = "import json, os, pathlib, sys\n"
 MENDED = {
     "a magic": ("%matplotlib inline", "", "is not valid for"),
     "a timing": ("%time X = 1", "", "is not valid for"),
+    "a command of a shell": ("!touch new.txt", "os.remove('new.txt')", "is not valid for"),
+    "a question": ("sys.path?", "", "is not valid for"),
+    "a sign that nobody sees": ("\ufeffX = 1", "", "is not valid for"),
+    "what only looks like a space": ("", "x =\u00a01", "is not valid for"),
     "an install": ("!pip install numpy", "", "is not valid for"),
     "an exported magic": ("get_ipython().run_line_magic('a', 'b')", "", "speaks to Jupyter"),
     "a table shown": ("", "display(p)", "uses display, which only a notebook has"),
@@ -94,6 +98,18 @@ MENDED = {
 }
 
 
+@pytest.mark.parametrize("line", ["%run other.py", "%cd data", "%%bash", "x = !ls", "!run {beta}"])
+def test_what_may_do_more_than_to_show_is_not_left_out(
+    line: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(f"{line}\ndef wire(e, p, s): return {{}}\n")
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+    assert report.hints[0].title.startswith("write in Python what it does")
+    assert report.hints[0].edit is None
+
+
 @pytest.mark.parametrize("name", MENDED)
 def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None:
     top, body, summary = MENDED[name]
@@ -161,8 +177,6 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "c = json.load(open('c.json'))"),
         ("c = pickle.load(path)", "file must have 'read' and 'readline' attributes",
          'c = pickle.load(open(path, "rb"))'),
-        ("run(beta=0.3)", "Context.__init__() got an unexpected keyword argument 'beta'",
-         "run.callback(beta=0.3)"),
         ("b: str = Field(regex='a')", "`regex` is removed. use `pattern` instead",
          "b: str = Field(pattern='a')"),
     ],

@@ -213,3 +213,26 @@ def test_a_cause_that_a_library_caught_is_told_with_the_bundles_own_line() -> No
     cause = ExceptionInfo("URLError", "Name or service not known", traceback=[library])
     raised = ExceptionInfo("LoadError", "no data", "x", traceback=[own, library], cause=cause)
     assert raised_finding(case, Phase.EXECUTE, raised).summary.startswith("wire.py:3 (wire): this")
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "after"),
+    [
+        ("run(beta=0.3)", "Context.__init__() got an unexpected keyword argument 'beta'",
+         "run.callback(beta=0.3)"),
+        ("x = float(run(20, 0.3))", "'int' object is not iterable",
+         "x = float(run.callback(20, 0.3))"),
+    ],
+)  # fmt: skip
+def test_a_command_of_click_is_called_as_its_function(line: str, said: str, after: str) -> None:
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    frames = [
+        Frame("/b/wire.py", 3, "wire", line),
+        Frame("/e/site-packages/click/core.py", 1, "main", "args = list(args)"),
+    ]
+    finding = raised_finding(
+        case, Phase.EXECUTE, ExceptionInfo("TypeError", said, traceback=frames)
+    )
+    assert finding.hints[0].edit is not None
+    assert finding.hints[0].edit.after == after

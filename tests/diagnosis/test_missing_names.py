@@ -56,11 +56,11 @@ def test_a_parameter_that_a_function_does_not_take_is_the_callers(
 
 def test_another_word_is_another_thing_and_no_edit_puts_it_in(tmp_path: Path, cache: Path) -> None:
     with Runner(cache=cache) as runner:
-        report = report_of(runner, tmp_path / "b", "statistics.median_higher([1])", {})
+        report = report_of(runner, tmp_path / "b", "statistics.median_hihg([1])", {})
         assert report.hints[0].edit is not None
         report = report_of(runner, tmp_path / "c", "statistics.the_median_grouped([1])", {})
     assert report.hints[0].edit is None
-    assert report.hints[0].title.startswith("there is median_grouped, which may do something else")
+    assert report.hints[0].title.startswith("there is median_grouped, which may be something else")
 
 
 def test_a_function_of_a_library_is_not_what_is_changed() -> None:

@@ -76,6 +76,11 @@ def load(file: Path, text: str, **given: object) -> ModuleType:
 
 
 def failing(folder: Path, line: str) -> FailingLine:
+    return failing_with(folder, line)
+
+
+def failing_with(folder: Path, line: str, **given: object) -> FailingLine:
+    """:param given: further modules that the line has."""
     tables = load(folder / "site-packages" / "tables.py", TABLES)
     text = (
         f"{MODEL}\ndef wire(entrypoint, params, seed):\n    df = table()\n"
@@ -85,7 +90,7 @@ def failing(folder: Path, line: str) -> FailingLine:
         "    array = numpy.zeros(2, dtype=[('beta', 'f8'), ('gamma', 'f8')])\n"
         f"    {line}\n"
     )
-    model = load(folder / "model.py", text, tables=tables)
+    model = load(folder / "model.py", text, tables=tables, **given)
     with pytest.raises(Exception) as caught:
         model.wire("", {}, 0)
     traceback = caught.value.__traceback__

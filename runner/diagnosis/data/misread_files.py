@@ -23,6 +23,7 @@ _NAMES = {
     "png": "a PNG image",
     "jpeg": "a JPEG image",
     "sqlite": "a database of SQLite",
+    "tiff": "a TIFF image",
     "utf-16": "text in UTF-16",
     "empty": "empty",
     "html": "a page of HTML",
@@ -47,6 +48,7 @@ _KINDS = {
     ".feather .arrow": "Arrow",
     ".png": "a PNG image",
     ".jpg": "a JPEG image",
+    ".tif .tiff": "a TIFF image",
     ".sqlite .db": "a database of SQLite",
 }
 _FORMATS = {suffix: kind for suffixes, kind in _KINDS.items() for suffix in suffixes.split()}

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from bundle_protocol.near_names import digits, nearest
+from bundle_protocol.near_names import SHORTEST, digits, is_one_edit, nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
@@ -17,8 +17,6 @@ from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 
-# Of shorter names, nearly every one is one edit from another.
-_SHORTEST = 4
 _LONGEST = 100
 _CLOSE = 0.8
 
@@ -29,7 +27,9 @@ def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding 
     :param name: the first part of its name.
     """
     frame = exception.traceback[-1] if exception.traceback else None
-    if frame is None or not case.is_own(frame.file) or not _SHORTEST <= len(name) <= _LONGEST:
+    if frame is not None and (finding := _saved_as_other(case, frame, name)) is not None:
+        return finding
+    if frame is None or not case.is_own(frame.file) or not SHORTEST <= len(name) <= _LONGEST:
         return None
     if is_known_module(name):
         return None
@@ -45,6 +45,21 @@ def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding 
         if meant is not None:
             return _finding(case, frame, name, meant, what.format(meant))
     return None
+
+
+def _saved_as_other(case: Case, frame: Frame, name: str) -> Finding | None:
+    """The bundle has the module's file with another suffix, as an editor of texts gives it."""
+    other = re.compile(rf"((?:.*/)?{re.escape(name)}\.)(?:py(?:\.\w{{1,10}}|~)|PY)")
+    found = [file for file in case.bundle_files if other.fullmatch(file)]
+    if len(found) != 1 or not case.is_own(frame.file):
+        return None
+    there = other.sub(r"\1py", found[0])
+    return case.found(
+        Code.MODULE_NOT_FOUND,
+        f"{case.place_of(frame)} imports {name!r}, which the bundle has as {found[0]}",
+        "Python imports what ends in .py.",
+        _move(case, f"call the file {there}", found[0], there),
+    )
 
 
 def _finding(case: Case, frame: Frame, name: str, meant: str, what: str) -> Finding:
@@ -67,11 +82,13 @@ def _renamed(case: Case, name: str, meant: str) -> Hint | None:
         return None
     file = found[0].removesuffix("/__init__.py")
     there = file.removesuffix(PurePosixPath(file).name) + name + PurePosixPath(file).suffix
+    title = f"call the file {there}: a name with other signs than _ cannot be imported"
+    return _move(case, title, file, there)
+
+
+def _move(case: Case, title: str, file: str, there: str) -> Hint:
     moved = f"mv {shlex.quote(file)} {shlex.quote(there)}"
-    return Hint(
-        f"call the file {there}: a name with other signs than _ cannot be imported",
-        command=f"cd {case.bundle_argument()} && {moved}",
-    )
+    return Hint(title, command=f"cd {case.bundle_argument()} && {moved}")
 
 
 def _bundled(case: Case) -> list[str]:
@@ -105,23 +122,7 @@ def one_edit_from(name: str, others: Iterable[str]) -> str | None:
         (
             other
             for other in others
-            if len(other) >= _SHORTEST
-            and other != name
-            and _is_one_edit(name.lower(), other.lower())
+            if len(other) >= SHORTEST and other != name and is_one_edit(name.lower(), other.lower())
         ),
         None,
     )
-
-
-def _is_one_edit(one: str, other: str) -> bool:
-    """Tell whether a letter that is missing, more, another or swapped is all that differs."""
-    if abs(len(one) - len(other)) > 1:
-        return False
-    start = 0
-    while start < min(len(one), len(other)) and one[start] == other[start]:
-        start += 1
-    one, other = one[start:], other[start:]
-    if len(one) == len(other):
-        return one[1:] == other[1:] or (one[:2] == other[1::-1] and one[2:] == other[2:])
-    longer, shorter = (one, other) if len(one) > len(other) else (other, one)
-    return longer[1:] == shorter

@@ -106,6 +106,12 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
             pair = f"{_PACKAGES.get(lost[1], 'pandas')}.{lost[1]}", lost[2]
         elif (method := _OF_ANY.fullmatch(message)) and gone_name(ANY, method[1]):
             pair = ANY, method[1]
+    if stars := str(exception.attributes.get("stars") or ""):
+        # pylab has all of NumPy's names. SciPy's own are all that it hands over, and have been.
+        modules = ["numpy" if one.endswith("pylab") else one for one in stars.split("\n")]
+        modules = [one for one in modules if one != "scipy"]
+        name = str(exception.attributes.get("missing_name"))
+        pair = next(((one, name) for one in modules if gone_name(one, name)), None)
     if pair is None or gone_name(*pair) is None:
         said = _says_so(exception)
         if said is not None:
@@ -237,6 +243,8 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
             return None  # Its module is another one, which the file may not import.
         new = instead.removeprefix(f"{module}.")
         after = re.sub(rf"\b(\w+)\.{name}\b", new if is_builtin(change) else rf"\1.{new}", line)
+        if after == line:  # of a star import
+            after = re.sub(rf"(?<![\w.]){name}(?=\()", new, line)
     return None if after == line else after
 
 

@@ -60,6 +60,7 @@ scipy 1.17 scipy.special
 sph_harm=sph_harm_y(n,m,polar,azimuth)
 scipy 1.9 scipy.stats
 itemfreq numpy.unique(...,return_counts=True)
+median_absolute_deviation median_abs_deviation(x,scale=1.4826)
 scipy 1.12 scipy.stats
 binom_test=binomtest(...).pvalue
 scipy 1.15 scipy.misc
@@ -183,6 +184,8 @@ waic loo(...), which is another number
 - from_pymc3 plot_hpd plot_hdi plot_joint
 emcee 3 emcee
 - MHSampler
+shapely 2.1 shapely.ops
+cascaded_union=unary_union
 plotly 7 plotly.graph_objects
 Scattermapbox=Scattermap
 scikit-image 0.19 skimage.draw
@@ -230,8 +233,10 @@ get_cmap=matplotlib.colormaps[name] register_cmap=matplotlib.colormaps.register(
 
 # What `scipy` had of NumPy's own, until 1.12.
 _OF_NUMPY = """abs all any arange array concatenate cos diff dot exp eye floor hstack interp
-linspace loadtxt log log10 logspace max mean median meshgrid min ones pi polyfit power prod random
-real round sin sqrt std sum tan vstack where zeros"""
+linspace loadtxt logspace max mean median meshgrid min ones pi polyfit prod random real round sin
+std sum tan vstack where zeros"""
+# These give complex numbers, where NumPy's own give NaN.
+_OF_SCIMATH = "arccos arcsin arctanh log log10 log2 power sqrt"
 
 # `DISTRIBUTION VERSION MODULE`, of modules that went as a whole, and what stands in for each.
 # setuptools' distutils stands in front of Python's own, before 3.12 too.
@@ -289,6 +294,9 @@ def _names() -> dict[tuple[str, str], PackageChange]:
     found = {
         ("scipy", name): PackageChange("scipy", "1.12", f"numpy.{name}")
         for name in _OF_NUMPY.split()
+    } | {
+        ("scipy", name): PackageChange("scipy", "1.12", f"numpy.lib.scimath.{name}")
+        for name in _OF_SCIMATH.split()
     }
     first = PackageChange("tensorflow", "2", _AS_TENSORFLOW_1)
     found |= {("tensorflow", name): first for name in _OF_TENSORFLOW_1.split()}

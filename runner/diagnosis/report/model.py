@@ -19,6 +19,11 @@ from runner.events import Outcome, Phase
 # A cell's code is compiled so by the wire function that ``init`` writes.
 CELL = re.compile(r"(.+\.ipynb), cell \d+")
 
+# Where Python and packages are installed, and what is compiled.
+_OF_LIBRARIES = re.compile(
+    r"/lib(?:64)?/(?:python|pypy)\d|/(?:site|dist)-packages/|\.px[id]$|\.pyx$"
+)
+
 SCHEMA: Literal["modelops-runner/diagnostic-report/1"] = "modelops-runner/diagnostic-report/1"
 
 
@@ -219,12 +224,14 @@ def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
 def original(exception: ExceptionInfo) -> ExceptionInfo | None:
     """Return the cause that a library has raised again as a copy, as SimPy's loop does.
 
-    The copy has no file of an ``OSError``, and none of the calls that led to it.
+    The copy has no file of an ``OSError``, and none of the user's calls that led to it. What has
+    none itself was caught within a library: pandas raises so a second time that a column lacks.
     """
     cause = exception.cause
     if cause is None or cause.type != exception.type:
         return None
-    return cause if cause.message.startswith(exception.message) else None
+    is_users = any(not _OF_LIBRARIES.search(frame.file) for frame in cause.traceback)
+    return cause if is_users and cause.message.startswith(exception.message) else None
 
 
 class Excerpt(Struct, frozen=True):

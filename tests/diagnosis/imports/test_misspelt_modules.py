@@ -6,8 +6,8 @@ import pytest
 from following import follow
 from recordings import failure
 
+from bundle_protocol.near_names import is_one_edit
 from runner import Runner
-from runner.diagnosis.imports.misspelt_modules import _is_one_edit
 from runner.diagnosis.report.codes import Code
 
 WIRE = "\ndef wire(e, p, s):\n    return {'x': b''}\n"
@@ -64,6 +64,6 @@ def test_a_package_that_is_known_is_still_advised(line: str, tmp_path: Path, cac
 
 def test_one_edit_is_a_letter_more_less_another_or_swapped() -> None:
     for other in ("numpi", "numpyy", "nump", "nupmy", "umpy", "numby"):
-        assert _is_one_edit("numpy", other) and _is_one_edit(other, "numpy"), other
+        assert is_one_edit("numpy", other) and is_one_edit(other, "numpy"), other
     for other in ("numba", "nmupyy", "npumy1", "sympy", "nu"):
-        assert not _is_one_edit("numpy", other), other
+        assert not is_one_edit("numpy", other), other
