@@ -110,6 +110,8 @@ class Forker:
         # What is imported by now is not looked at by the garbage collector again, which would
         # copy the pages that it is on in each fork.
         gc.collect()
+        if hasattr(gc, "freeze"):
+            gc.unfreeze()  # what is frozen is not listed
         self._ending = Ending()
         self._ended = False
         if hasattr(gc, "freeze"):

@@ -8,6 +8,7 @@ does nothing: multiprocessing imports the main module anew in each process that 
 """
 
 import fcntl
+import gc
 import os
 import sys
 
@@ -28,6 +29,7 @@ def main():
 
     Returns the process's exit status (docs/protocol.md, "Exit statuses").
     """
+    gc.disable()  # Imports make no garbage.
     leave_own_folder()
     descriptors = dict(zip(sys.argv[1::2], sys.argv[2::2]))  # noqa: B905 - Python 2.7
     console, bulk = descriptors.pop("--console-fd", None), descriptors.pop("--bulk-fd", None)

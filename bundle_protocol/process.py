@@ -6,6 +6,7 @@ import _thread
 import atexit
 import errno
 import faulthandler
+import gc
 import os
 import resource
 import select
@@ -66,6 +67,16 @@ def prepare() -> None:
     _prctl = getattr(libc, "prctl", None)
     _fflush = libc.fflush
     die_with(os.getppid())
+
+
+def keep_imports() -> None:
+    """Lets the garbage collector begin, and leave alone what there is by now.
+
+    It stays until the end: to look through it then takes a fifth of a small task's child.
+    """
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()
+    gc.enable()
 
 
 def _set_default_signals() -> None:

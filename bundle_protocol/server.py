@@ -54,6 +54,7 @@ def serve(read_fd: int, write_fd: int, bulk: int | None = None) -> int:
         process ends as the bundle wanted, with its status and its message, for the parent to see.
     """
     process.prepare()
+    process.keep_imports()
     transport = Transport(read_fd, write_fd, bulk)
     session = Session(transport, read_fd)
     try:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import forked_command
@@ -158,6 +158,14 @@ def kept_venv(version: str, *requirements: str | Path) -> Path:
             make_venv(folder, version, *map(str, requirements))
             made.touch()
     return folder / "bin" / "python"
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+    """Files with these texts, by their paths in the folder."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
 
 
 def write_bundle(folder: Path, wire: str) -> Path:

@@ -22,7 +22,11 @@ PROBES_AT_ONCE = 4
 
 # Spoken by every Python from 2.7 on. `-S` keeps out what a site-packages prints or breaks.
 _PROBE = """
-import json, os, sys
+import os, sys
+try:
+    from _json import encode_basestring_ascii as quoted  # to import json takes longer than all else
+except ImportError:
+    from json import dumps as quoted  # PyPy has it elsewhere
 if sys.version_info >= (3, 3):
     import _imp
     suffixes = _imp.extension_suffixes()
@@ -37,13 +41,14 @@ prefix = getattr(sys, "base_prefix", sys.prefix)
 own = os.path.join(prefix, "bin", "python%d.%d" % info[:2])
 if not base.startswith(os.path.join(prefix, "")) and os.path.exists(own):
     base = own  # before 3.11, _base_executable is the virtual environment's own
-print(json.dumps({
-    "version": "%d.%d.%d" % info[:3] + ("%s%d" % (level, info[4]) if level else ""),
-    "implementation": "PyPy" if "__pypy__" in sys.builtin_module_names else "CPython",
-    "soabi": suffixes[0].lstrip(".").rpartition(".")[0] or None if suffixes else None,
-    "platform": "%s-%s" % (uname[0].lower(), uname[4]),
-    "base": base,
-}))
+soabi = suffixes[0].lstrip(".").rpartition(".")[0] if suffixes else ""
+print("{%s}" % ", ".join('"%s": %s' % (name, quoted(value)) for name, value in (
+    ("version", "%d.%d.%d" % info[:3] + ("%s%d" % (level, info[4]) if level else "")),
+    ("implementation", "PyPy" if "__pypy__" in sys.builtin_module_names else "CPython"),
+    ("soabi", soabi),
+    ("platform", "%s-%s" % (uname[0].lower(), uname[4])),
+    ("base", base),
+)))
 """
 
 
@@ -79,7 +84,7 @@ def candidates() -> list[Path]:
 class _Answer(Struct, frozen=True):
     version: str
     implementation: str
-    soabi: str | None
+    soabi: str
     platform: str
     base: str
 
@@ -133,6 +138,6 @@ async def probe(path: Path) -> Interpreter | Broken:
         path=base if base.exists() else path,
         version=answer.version,
         implementation=answer.implementation,
-        soabi=answer.soabi,
+        soabi=answer.soabi or None,
         platform=answer.platform,
     )

@@ -1,6 +1,7 @@
 """The questions that a choice of interpreter asks of a machine, and this machine's answers."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -72,7 +73,10 @@ class ThisMachine:
             path = path / "bin" / "python"
             if not path.exists():
                 path = path.with_name("python3")
-        answer = await probe(path) if _exists(path) else None
+        if str(path) == sys.executable:
+            answer: Interpreter | Broken | None = self.worker
+        else:
+            answer = await probe(path) if _exists(path) else None
         self._keep(Answer(at=[] if answer is None else [answer]))
         return answer
 

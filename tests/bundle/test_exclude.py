@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import write_files
 
 from runner.bundle.content import content_files
 from runner.bundle.exclude import Exclude
@@ -80,9 +81,7 @@ CODE = {
 
 
 def code(folder: Path, pattern: str) -> Path:
-    for name, text in CODE.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
+    write_files(folder, CODE)
     (folder / "requirements.txt").write_text("")
     (folder / "pyproject.toml").write_text(f"[tool.modelops]\nexclude = [\n  '{pattern}',\n]\n")
     return folder

@@ -108,6 +108,28 @@ def test_the_start_imports_nothing_slow(version: str, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.13"])
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+def test_the_garbage_collector_looks_at_what_the_bundle_has_made(
+    isolation: str, version: str, bundle: Path
+) -> None:
+    write_wire(
+        bundle,
+        """
+        frozen = b"" if gc.get_freeze_count() < 1000 else b"imports"
+        made = Made()
+        made.itself, left = made, weakref.ref(made)
+        del made
+        gc.collect()
+        return {"enabled": str(gc.isenabled()).encode(), "frozen": frozen, "left": repr(left())}
+        """,
+        head="import gc, weakref\nclass Made: pass",
+    )
+    with Child(need_python(version), bundle) as child:
+        assert "error" not in child.initialize(bundle, isolation=isolation)
+        assert child.outputs() == {"enabled": b"True", "frozen": b"imports", "left": b"None"}
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
 def test_nothing_a_task_prints_reaches_the_wire(version: str, bundle: Path) -> None:
     write_wire(
         bundle,

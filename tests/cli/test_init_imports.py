@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import write_files
 from recordings import failure
 
 from runner import Runner, RunnerError
@@ -95,16 +96,9 @@ CASES = {
 }
 
 
-def _write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
 @pytest.mark.parametrize("kind", CASES)
 def test_following_the_hint_makes_it_run(kind: str, tmp_path: Path) -> None:
-    folder = _write(tmp_path / "my model", CASES[kind])
+    folder = write_files(tmp_path / "my model", CASES[kind])
     with Runner(cache=tmp_path / "cache") as runner:
         report = failure(runner, folder)
         assert report.code is Code.BUNDLE_NOT_FOUND
@@ -127,7 +121,7 @@ def test_all_that_can_be_read_is_taken_over(
 ) -> None:
     read = {}
     for kind, files in CASES.items():
-        folder = _write(tmp_path / kind, files)
+        folder = write_files(tmp_path / kind, files)
         if kind == "setup":
             (folder / "setup.py").write_text(f"raise SystemExit('it was run')\n{SETUP}")
         assert main(["init", str(folder)]) == 0
@@ -156,7 +150,7 @@ a = {git = "git@git.example:lab/a.git", tag = "v1"}
 b = {git = "https://git.example/b.git"}
 c = {git = "ssh://git@git.example:22/c.git"}
 """
-    folder = _write(tmp_path / "epi", {"Pipfile": f"[packages]\n{table}"})
+    folder = write_files(tmp_path / "epi", {"Pipfile": f"[packages]\n{table}"})
     assert main(["init", str(folder)]) == 0
     assert read_bundle(folder).dependencies == (
         "a @ git+ssh://git@git.example/lab/a.git@v1",
@@ -183,7 +177,7 @@ f = {version = "*", python = "~="}
         "environment.yml": "dependencies:\n  - [six]\n  - pip:\n  - {a: b}\n",
     }
     for name, text in files.items():
-        folder = _write(tmp_path / name.partition(".")[0], {name: text})
+        folder = write_files(tmp_path / name.partition(".")[0], {name: text})
         assert main(["init", str(folder)]) == 0
         found = read_bundle(folder).dependencies
         if name == "model.ipynb":
@@ -195,7 +189,7 @@ def test_what_a_setup_py_computes_is_named_and_not_guessed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "import setuptools\nsetuptools.setup(name='epi',\n  install_requires=open('r').read())\n"
-    folder = _write(tmp_path / "epi", {"setup.py": text})
+    folder = write_files(tmp_path / "epi", {"setup.py": text})
     assert main(["init", str(folder)]) == 0
     assert "install_requires of setup.py:3 is computed" in capsys.readouterr().err
     assert read_bundle(folder).dependencies == ()
@@ -206,7 +200,7 @@ def test_what_the_model_imports_beside_what_a_setup_py_asks_for_is_asked_for_too
 ) -> None:
     setup = "import setuptools\nsetuptools.setup(name='epi', install_requires=['six (>=1)', '!'])\n"
     model = "import epi, six, matplotlib\nprint(six)\n"
-    folder = _write(tmp_path / "epi", {"setup.py": setup, "epi.py": "", "run.py": model})
+    folder = write_files(tmp_path / "epi", {"setup.py": setup, "epi.py": "", "run.py": model})
     assert main(["init", str(folder), "--model", "run.py"]) == 0
     assert read_bundle(folder).dependencies == ("six (>=1)", "matplotlib")
 
@@ -229,7 +223,9 @@ def test_what_the_model_imports_beside_what_a_setup_py_asks_for_is_asked_for_too
 def test_setuptools_is_told_both_modules_where_a_wire_comes_beside_the_only_one(
     files: dict[str, str], listed: list[str] | None, tmp_path: Path
 ) -> None:
-    folder = _write(tmp_path / "epi", {**files, "epi.py": "def run(beta=1):\n    return beta\n"})
+    folder = write_files(
+        tmp_path / "epi", {**files, "epi.py": "def run(beta=1):\n    return beta\n"}
+    )
     assert main(["init", str(folder), "--model", "epi.py:run"]) == 0
     pyproject = read_pyproject(folder)
     assert pyproject is not None
@@ -244,7 +240,7 @@ def test_a_module_that_is_compiled_of_the_folders_own_sources_is_asked_of_nobody
         "src/fast.cpp": "PYBIND11_MODULE(fastsir, m) {}\n",
         "run.py": "import fastsir, flib, six\nprint(six)\n",
     }
-    folder = _write(tmp_path / "epi", files)
+    folder = write_files(tmp_path / "epi", files)
     assert main(["init", str(folder)]) == 0
     assert read_bundle(folder).dependencies == ("six",)
 
@@ -278,7 +274,7 @@ def test_what_a_setup_py_says_besides_is_left_to_it(in_cfg: bool, tmp_path: Path
         "    return {'v': '|'.join([m['Version'], m['Summary'], m.get_payload().strip(),\n"
         "        *(e.value for e in entry_points(name='epi'))]).encode()}\n",
     }
-    folder = _write(tmp_path / "epi", files)
+    folder = write_files(tmp_path / "epi", files)
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         outputs = runner.execute(folder)
@@ -291,7 +287,7 @@ def test_poetrys_older_table_runs_as_it_is(tmp_path: Path) -> None:
         '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
     )
     files = {"pyproject.toml": text, "epi/__init__.py": "", "epi/model.py": SIX}
-    folder = _write(tmp_path / "model", files)
+    folder = write_files(tmp_path / "model", files)
     bundle = read_bundle(folder)
     assert (bundle.name, bundle.version, bundle.wire) == ("epi", "0.3", "epi.model:wire")
     assert bundle.python.text == ">=3.9,<4" and bundle.dependencies is None
@@ -302,7 +298,7 @@ def test_poetrys_older_table_runs_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("asked", ["", "six\n"])
 def test_a_notebook_beside_its_requirements_gets_a_wire(tmp_path: Path, asked: str) -> None:
     files = {"requirements.txt": asked, "model.ipynb": _notebook("v = 2 * seed")}
-    folder = _write(tmp_path / "model", files)
+    folder = write_files(tmp_path / "model", files)
     with Runner(cache=tmp_path / "cache") as runner:
         report = failure(runner, folder)
         assert report.code is Code.WIRE_NOT_DECLARED
@@ -320,7 +316,7 @@ def test_a_parameter_takes_the_place_of_what_a_notebook_says(tmp_path: Path) -> 
         "import pickle\nclass Agent: pass\nagents = len(pickle.loads(pickle.dumps([Agent()])))",
         "if __name__ == '__main__':\n    display(a)\nfirst = (beta, r, seed, n)\nbeta = 7",
     )
-    folder = _write(tmp_path / "m", {"model.ipynb": _notebook(*cells)})
+    folder = write_files(tmp_path / "m", {"model.ipynb": _notebook(*cells)})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
 
@@ -398,7 +394,7 @@ LISTED = f"# packages in environment at /opt/envs/sir:\n{CUT.replace('=', '     
 
 @pytest.mark.parametrize("exported", [EXPORTED, CUT, LISTED])
 def test_condas_list_is_read_as_pips(exported: str, tmp_path: Path) -> None:
-    folder = _write(tmp_path / "model", {"requirements.txt": exported, "wire.py": SIX})
+    folder = write_files(tmp_path / "model", {"requirements.txt": exported, "wire.py": SIX})
     with Runner(cache=tmp_path / "cache") as runner:
         report = failure(runner, folder)
         assert report.code is Code.BUNDLE_INVALID
@@ -428,7 +424,7 @@ print(six.__version__)
 
 @pytest.mark.parametrize("there", ["pyproject.toml", "requirements.txt"])
 def test_a_script_becomes_a_bundle_that_runs_it(there: str, tmp_path: Path) -> None:
-    folder = _write(tmp_path / "m", {"run.py": RUN, "test_run.py": "import pytest\n"})
+    folder = write_files(tmp_path / "m", {"run.py": RUN, "test_run.py": "import pytest\n"})
     if there == "requirements.txt":
         (folder / there).write_text("six\n")
     with Runner(cache=tmp_path / "cache") as runner:
@@ -459,7 +455,7 @@ print(sorted(vars(parser.parse_args()).items()))
 
 
 def test_arguments_by_their_place_are_given_by_their_names(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "m", {"run.py": ARGUMENTS})
+    folder = write_files(tmp_path / "m", {"run.py": ARGUMENTS})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         report = failure(runner, folder)
@@ -474,7 +470,7 @@ def test_arguments_by_their_place_are_given_by_their_names(tmp_path: Path) -> No
 def test_numbers_of_a_command_line_are_given_by_the_names_that_they_get(tmp_path: Path) -> None:
     text = "import sys\nbeta = float(sys.argv[1])\n"
     text += "days = int(sys.argv[2]) if len(sys.argv) > 2 else 100\nprint(beta * days)\n"
-    folder = _write(tmp_path / "m", {"run.py": text})
+    folder = write_files(tmp_path / "m", {"run.py": text})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         hint = failure(runner, folder).hints[0]
@@ -486,7 +482,7 @@ def test_numbers_of_a_command_line_are_given_by_the_names_that_they_get(tmp_path
 
 def test_what_a_script_imports_where_it_is_asked_to_is_not_imported_before(tmp_path: Path) -> None:
     text = "beta = 0.3\ngpu = False\nif gpu:\n    import cupy\nprint(beta)\n"
-    folder = _write(tmp_path / "m", {"run.py": text, "requirements.txt": ""})
+    folder = write_files(tmp_path / "m", {"run.py": text, "requirements.txt": ""})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         assert runner.execute(folder)["printed.txt"] == b"0.3\n"
@@ -496,7 +492,7 @@ def test_what_the_build_of_a_setup_py_imports_is_there(tmp_path: Path) -> None:
     text = "import os, six\nfrom setuptools import setup\nimport helpers\n"
     text += "setup(name='epi', version='2', packages=['epi'])\n"
     files = {"setup.py": text, "helpers.py": "", "epi/__init__.py": "", "wire.py": WIRE % "'1'"}
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
     assert 'requires = ["setuptools", "six"]' in (folder / "pyproject.toml").read_text()
     with Runner(cache=tmp_path / "cache") as runner:
@@ -512,7 +508,7 @@ print(parser.parse_args().full_mixing)
 
 
 def test_what_a_script_does_without_an_option_can_be_turned_off(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "m", {"run.py": NEGATED})
+    folder = write_files(tmp_path / "m", {"run.py": NEGATED})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         for value in (True, False):
@@ -530,7 +526,7 @@ def test_a_command_that_a_project_installs_is_run(tmp_path: Path) -> None:
         "epi/__init__.py": "",
         "epi/cli.py": main_of,
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     with Runner(cache=tmp_path / "cache") as runner:
         hint = failure(runner, folder).hints[0]
         assert hint.title == "write a wire.py that runs epi/cli.py" and hint.command is not None
@@ -543,7 +539,7 @@ def test_a_command_that_a_project_installs_is_run(tmp_path: Path) -> None:
 
 
 def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "m", {"run.py": "import sys\nprint(3)\nsys.exit(0)\n"})
+    folder = write_files(tmp_path / "m", {"run.py": "import sys\nprint(3)\nsys.exit(0)\n"})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         assert runner.execute(folder)["printed.txt"] == b"3\n"
@@ -561,7 +557,7 @@ def plot(result):
 
 
 def test_a_function_gets_the_tasks_parameters_as_its_arguments(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "m", {"sir.py": MODEL})
+    folder = write_files(tmp_path / "m", {"sir.py": MODEL})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         made = runner.execute(folder, params={"beta": 0.5}, seed=7)["result.json"]
@@ -581,14 +577,14 @@ def test_a_function_gets_the_tasks_parameters_as_its_arguments(tmp_path: Path) -
 def test_where_it_is_not_known_what_runs_the_model_it_is_left_to_the_author(
     source: str, tmp_path: Path
 ) -> None:
-    folder = _write(tmp_path / "m", {"sir.py": source})
+    folder = write_files(tmp_path / "m", {"sir.py": source})
     assert main(["init", str(folder)]) == 0
     assert "no model is called yet" in (folder / "wire.py").read_text()
 
 
 def test_a_function_that_takes_a_task_is_named(tmp_path: Path) -> None:
     source = "import six\n\n" + WIRE.replace("wire", "simulate") % "six.__version__"
-    folder = _write(tmp_path / "m", {"model.py": source})
+    folder = write_files(tmp_path / "m", {"model.py": source})
     assert main(["init", str(folder)]) == 0
     assert sorted(path.name for path in folder.iterdir()) == ["model.py", "pyproject.toml"]
     with Runner(cache=tmp_path / "cache") as runner:
@@ -620,7 +616,7 @@ def test_imports_become_requirements_but_for_what_may_be_missing_or_a_strangers(
         "versioneer.py": "import cx_Freeze\nif __name__ == '__main__':\n    print(1)\n",
         "test/test_it.py": "import nose\n",
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
     assert read_bundle(folder).dependencies == ("Cython", "numpy", "PyYAML")
     said = capsys.readouterr().err
@@ -702,7 +698,7 @@ PACKAGED = {
 def test_a_module_of_a_package_is_run_as_by_python_m(
     file: str, params: dict[str, int], printed: bytes, tmp_path: Path, cache: Path
 ) -> None:
-    folder = _write(tmp_path / "model", PACKAGED)
+    folder = write_files(tmp_path / "model", PACKAGED)
     assert main(["init", str(folder), "--model", file]) == 0
     with Runner(cache=cache) as runner:
         assert runner.execute(folder, params=params)["printed.txt"] == printed
@@ -717,10 +713,10 @@ def test_what_tries_a_model_out_is_not_its_only_script(
         "later.py": f"import run\n{runs}",
         "tests.py": runs,
     }
-    folder = _write(tmp_path / "model", files)
+    folder = write_files(tmp_path / "model", files)
     assert main(["init", str(folder)]) == 0
     assert "later.py" in (folder / "wire.py").read_text()
-    assert main(["init", str(_write(tmp_path / "other", {**files, "again.py": runs}))]) != 0
+    assert main(["init", str(write_files(tmp_path / "other", {**files, "again.py": runs}))]) != 0
     said = capfd.readouterr().err
     assert said.index("again.py") < said.index("tests.py")
 
@@ -735,7 +731,7 @@ def test_what_tries_a_model_out_is_not_its_only_script(
 def test_a_script_gets_the_words_of_its_command_line(
     script: str, tmp_path: Path, cache: Path
 ) -> None:
-    folder = _write(tmp_path / "model", {"go.py": script, "settings.ini": "fast"})
+    folder = write_files(tmp_path / "model", {"go.py": script, "settings.ini": "fast"})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=cache) as runner:
         params = {"argv": ["settings.ini", 3]}
@@ -746,7 +742,7 @@ def test_a_script_gets_the_words_of_its_command_line(
 
 def test_a_script_that_reads_a_word_is_told_how_it_is_given(tmp_path: Path, cache: Path) -> None:
     script = "import sys\nprint(open(sys.argv[1]).read())\n"
-    folder = _write(tmp_path / "model", {"go.py": script})
+    folder = write_files(tmp_path / "model", {"go.py": script})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=cache) as runner:
         hint = failure(runner, folder).hints[0]

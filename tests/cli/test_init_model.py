@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import need_python
+from conftest import need_python, write_files
 from recordings import failure
 
 from runner import Runner, RunnerError
@@ -15,13 +15,6 @@ from runner.diagnosis.report.codes import Code
 from runner.interpreter.model import OLDEST_FOR_TASKS
 
 MAIN = "if __name__ == '__main__':\n    print({})\n"
-
-
-def _write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
 
 
 def _commands(said: str) -> list[str]:
@@ -41,7 +34,7 @@ def test_of_several_each_is_named_and_nothing_is_written(
         "helpers.py": "import six\nN = 2\n" + MAIN.format("N"),
         "old/run.py": "import plot\n",
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 2
     said = _commands(capfd.readouterr().err)
     init = f"modelops-runner init {folder} --model"
@@ -73,7 +66,7 @@ def test_where_none_is_at_the_top_those_below_are_named(
         "tests/test_epi.py": MAIN.format("4"),
         "notebooks/a study.ipynb": "{}",
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
     assert _commands(capfd.readouterr().err)[1:] == [
         f"modelops-runner init {folder} --model epi/model.py",  # by its name
@@ -90,7 +83,7 @@ def test_what_was_written_without_a_model_is_written_again_for_one(tmp_path: Pat
     code = {"cell_type": "code", "metadata": {}, "source": ["import six\n", "v = 3"]}
     notebook = {"cells": [code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     files = {"runs/a.ipynb": json.dumps(notebook), "epi/data.py": "import numpy\n"}
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
     assert read_bundle(folder).dependencies == ("numpy",)
     assert main(["init", str(folder), "--model", "runs/a.ipynb"]) == 0
@@ -104,7 +97,7 @@ def test_what_was_written_without_a_model_is_written_again_for_one(tmp_path: Pat
 
 def test_the_hint_of_a_bundle_names_them_too(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "a.py": MAIN.format("1"), "b.py": MAIN.format("2")}
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     with Runner(cache=tmp_path / "cache") as runner:
         report = failure(runner, folder)
         assert report.code is Code.WIRE_NOT_DECLARED
@@ -123,7 +116,7 @@ def test_scripts_that_no_other_one_imports_come_first(
         "main_seir.py": "import a_data\ndef helper(): ...\nfor day in range(2):\n    print(day)\n",
         "rates.py": "import a_data\nprint(1)\n",
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 2
     said = _commands(capfd.readouterr().err)
     assert [line.split()[-1] for line in said] == ["main_seir.py", "rates.py", "a_data.py"]
@@ -134,7 +127,7 @@ def test_a_script_is_run_whatever_functions_it_has(tmp_path: Path) -> None:
         "run.py": "import tools\ndef simulate(n):\n    return n\nprint(simulate(tools.two()))\n"
     }
     files["tools.py"] = "def two():\n    return 2\n"
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         assert runner.execute(folder)["printed.txt"] == b"2\n"
@@ -145,7 +138,7 @@ def test_what_prepares_a_module_does_not_make_it_a_script(tmp_path: Path) -> Non
         "import warnings\nwarnings.filterwarnings('ignore')\n"
         "def simulate(beta=2):\n    return {'size': beta}\n"
     )
-    folder = _write(tmp_path / "m", {"sir.py": source})
+    folder = write_files(tmp_path / "m", {"sir.py": source})
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         assert json.loads(runner.execute(folder)["result.json"]) == {"size": 2}
@@ -183,7 +176,7 @@ def test_a_script_or_a_notebook_below_runs_as_where_it_is(
     monkeypatch.chdir(tmp_path)
     prefix = "" if named == "folder" else "m/"
     with Runner(cache=tmp_path / "cache") as runner:
-        folder = _write(tmp_path / "m", files)
+        folder = write_files(tmp_path / "m", files)
         assert main(["init", "m", "--model", f"{prefix}examples/run.py"]) == 0
         assert read_bundle(folder).dependencies == ("six",)
         assert runner.execute(folder)["printed.txt"] == b"['1', '2']\n"
@@ -210,7 +203,7 @@ def test_modules_that_a_notebook_puts_on_its_path_are_asked_what_they_need(tmp_p
         "tools/frames.py": "import idna\n",
         "old/tools/other.py": "import certifi\n",
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder), "--model", "interfaces/a.ipynb"]) == 0
     assert read_bundle(folder).dependencies == ("idna", "six")
 
@@ -221,7 +214,7 @@ FUNCTIONS = "def spread(beta, seed=None):\n    return [beta, seed]\ndef decay(x)
 def test_a_function_may_be_named_and_a_stub_is_replaced(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = _write(tmp_path / "m", {"src/epi/model.py": FUNCTIONS})
+    folder = write_files(tmp_path / "m", {"src/epi/model.py": FUNCTIONS})
     assert main(["init", str(folder)]) == 0
     said = capfd.readouterr().err
     assert f"modelops-runner init {folder} --model FILE[:FUNCTION]" in said
@@ -262,7 +255,7 @@ def test_what_cannot_be_run_is_said_and_nothing_is_written(
 ) -> None:
     page = "import streamlit as st\ndef grow(rate):\n    return rate\nst.write(grow(2))\n"
     files = {"model.py": FUNCTIONS, "page.py": page, "../outside.py": "print(1)\n"}
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder), "--model", named]) == 2
     assert said in capfd.readouterr().err
     assert _names(folder) == {"model.py", "page.py"}
@@ -275,7 +268,7 @@ def test_a_command_of_the_project_is_run_as_one(tmp_path: Path) -> None:
         "epi/__init__.py": "",
         "epi/cli.py": "import sys\ndef start():\n    print(sys.argv[1:])\ndef other(): ...\n",
     }
-    folder = _write(tmp_path / "m", files)
+    folder = write_files(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 2
     assert main(["init", str(folder), "--model", "epi.cli:start"]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
@@ -308,7 +301,7 @@ if __name__ == "__main__":
 
 
 def test_a_parameter_takes_the_place_of_what_a_plain_script_says(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "m", {"run.py": ""})
+    folder = write_files(tmp_path / "m", {"run.py": ""})
     (folder / "run.py").write_text(PLAIN.strip(), "latin-1")
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
@@ -355,7 +348,7 @@ if __name__ == "__main__":
 
 def test_a_parameter_is_given_to_the_one_call_that_takes_it(tmp_path: Path) -> None:
     other = "def run(days, k=1, seed=None):\n    return days, k, seed\n"
-    folder = _write(tmp_path / "m", {"run.py": CALLS, "other.py": other})
+    folder = write_files(tmp_path / "m", {"run.py": CALLS, "other.py": other})
     assert main(["init", str(folder), "--model", "run.py"]) == 0
     params = {"n": 1, "beta": 2, "gamma": 3, "mu": 4, "width": 5, "k": 7}
     with Runner(cache=tmp_path / "cache") as runner:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from conftest import write_files
 from own_base import BASE
 
 from runner.bundle.read import read_bundle
@@ -41,9 +42,7 @@ def key(source: Source, environ: Mapping[str, str] | None = None) -> str:
 
 def bundle(folder: Path, files: Mapping[str, str], pins: str = "") -> Source:
     """Write a bundle, and describe it to the environment's builder."""
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    write_files(folder, files)
     read = read_bundle(folder)
     return Source(
         path=folder,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import write_files
 from following import follow
 from recordings import failure
 from wheels import publish
@@ -27,11 +28,8 @@ def _publish(index: Path, name: str, version: str, *requires: str) -> None:
 
 
 def _bundle(folder: Path, files: dict[str, str]) -> Path:
-    folder.mkdir()
     wire = "import epicore\ndef wire(e, p, s): return {'v': epicore.VERSION.encode()}\n"
-    for name, text in {"wire.py": wire, **files}.items():
-        (folder / name).write_text(text)
-    return folder
+    return write_files(folder, {"wire.py": wire, **files})
 
 
 @pytest.mark.parametrize("asked", ["epicore>=3.1", "epicore==3.1", "fastsir"])

@@ -85,12 +85,13 @@ def test_what_new_interpreters_draw_follows_from_the_task(
     (tmp_path / "requirements.txt").write_text(requirements)
     (tmp_path / "wire.py").write_text(textwrap.dedent(wire))
     seen = []
-    for isolation, seeds in ("warm", (5, 6, 5)), ("fork", (5,)):
+    # What comes first in one child comes after another task in the other one.
+    for isolation, seeds in ("fork", (5,)), ("warm", (6, 5)):
         with Runner(cache=cache, isolation=isolation, children=1, python=python) as runner:
             results = list(runner.map(tmp_path, [Task(seed=seed) for seed in seeds]))
         assert [one.notes for one in results] == [()] * len(seeds)
         seen += [json.loads(one["seen"]) for one in results]
-    first, other, *_ = seen
-    assert seen == [first, other, first, first]
+    first, other, again = seen
+    assert again == first
     assert len({*first["drawn"], *other["drawn"]}) == 2 * len(first["drawn"])
     assert first["own"] == other["own"]

@@ -244,14 +244,16 @@ async def failure(text: str | None, request: str | None = None) -> tuple[Finding
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("request_", [None, "worker", WORKER.version, ">=3.8"])
+@pytest.mark.parametrize("request_", [None, "worker", WORKER.version, ">=3.8", sys.executable])
 async def test_the_workers_own_is_taken_without_looking_for_others(
     request_: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def looked() -> list[Path]:
+    def looked(*paths: Path) -> list[Path]:
         raise AssertionError("looked for other interpreters")
 
+    assert await probe(Path(sys.executable)) == WORKER
     monkeypatch.setattr(machine, "candidates", looked)
+    monkeypatch.setattr(machine, "probe", looked)
     chosen, case = await choice(">=3.8", request_)
     assert chosen == WORKER
     assert case.interpreter is not None and case.interpreter.chosen is not None
