@@ -128,6 +128,9 @@ _ADVICE = tuple(
          "read it while the file is open: inside of its `with`"),
         (r"^Cannot convert expression to float", "take SymPy's own function in place of math's; or"
          " put numbers in for its symbols first: .subs({{x: 0.3}})"),
+        (r"Try setting the `method` keyword argument", "no label is exactly that number: where the"
+         " one next to it is meant, say so, and how far it may be: .sel(..., method='nearest',"
+         " tolerance=0.5)"),
         (r"^object of type '(?:generator|map|filter|zip)' has no len\(\)", "make a list of it,"
          " where it is made: list(...)"),
         (r"^Optimal parameters not found: .*maxfev", "give it a first guess that is near,"

@@ -101,8 +101,6 @@ _REWRITTEN = (
      r"\1.load(\2, allow_pickle=True)", "loads an array of objects, which are pickled"),
     (r"context has already been set", r"\bset_start_method\(([^()=]+)\)",
      r"set_start_method(\1, force=True)", "sets what has been set before"),
-    (r"Try setting the `method` keyword argument", r"\.sel\(([^()'\"]+)\)",
-     r'.sel(\1, method="nearest")', "selects by a number that no label is exactly"),
     (r"'(?:Multi\w+|GeometryCollection)' object is not iterable", r"\bin (\w+)\b",
      r"in \1.geoms", "goes over a geometry, whose parts are its .geoms since Shapely 2"),
     (r"'(?:Multi\w+|GeometryCollection)' (?:has no len|object is not subscriptable)",

@@ -167,8 +167,6 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "m = torch.load('w.pt', weights_only=False)"),
         ("mp.set_start_method('spawn')", "context has already been set",
          "mp.set_start_method('spawn', force=True)"),
-        ("t = da.sel(lat=2.5)", "'not all values found in index 'lat'. Try setting the `method`"
-         " keyword argument (example: method='nearest')", 't = da.sel(lat=2.5, method="nearest")'),
         ("xs = [p.x for p in parts]", "'MultiPoint' object is not iterable",
          "xs = [p.x for p in parts.geoms]"),
         ("n = np.array([k], dtype='int32')", "Python integer 99999999999 out of bounds for int32",
