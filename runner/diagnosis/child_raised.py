@@ -233,9 +233,12 @@ def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) 
 
 def _recognised(case: Case, exception: ExceptionInfo) -> _Cause | None:
     """The first cause in the chain that is known, outermost first."""
+    from runner.diagnosis.imports.import_errors import is_second_try
     from runner.diagnosis.imports.import_failures import import_failure  # 17 modules, 5 ms
 
     for link in chain(exception):
+        if is_second_try(link):
+            continue
         finding = import_failure(case, link)
         if finding is not None:
             return finding, link

@@ -19,6 +19,22 @@ def missing_module(exception: ExceptionInfo) -> str | None:
     return str(exception.attributes.get("name") or "") or None
 
 
+def is_second_try(exception: ExceptionInfo) -> bool:
+    """Tell whether a module is missing by the second of its names, and was there by the first.
+
+    ``try: from .rates import BETA``, ``except ImportError: from rates import BETA`` says of
+    ``rates`` what holds for something that it imports itself.
+    """
+    name, first = missing_module(exception), exception.cause
+    lacked = first and missing_module(first)
+    if not (name and first and lacked and exception.traceback):
+        return False
+    last, file = name.rpartition(".")[2], exception.traceback[-1].file
+    asks = re.compile(rf"(?:from|import)\s+[\w.]*\b{re.escape(last)}\b")
+    tried = (frame.text or "" for frame in first.traceback if frame.file == file)
+    return lacked.rpartition(".")[2] != last and any(map(asks.match, tried))
+
+
 def missing_name(exception: ExceptionInfo) -> tuple[str, str] | None:
     """The module and the name that it has not."""
     if exception.type == "ImportError" and (found := _NO_NAME.search(exception.message)):

@@ -17,7 +17,7 @@ from runner.diagnosis.imports.dependencies import (
     upgrade,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
-from runner.diagnosis.imports.misspelt_modules import misspelt_module
+from runner.diagnosis.imports.misspelt_modules import misspelt_module, saved_as_other
 from runner.diagnosis.imports.not_installed import Missing, not_installed
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_named,
@@ -123,6 +123,9 @@ def _not_in_bundles_package(
         if other.endswith(".py") and PurePosixPath(other).parent.as_posix() == package
     ]
     wanted = missing.name.rpartition(".")[2]
+    frame = case.telling_frame(exception)
+    if frame is not None and (other := saved_as_other(case, frame, wanted)) is not None:
+        return other
     close = nearest(wanted[:100], beside[:1000])
     corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
     hint = (

@@ -15,7 +15,7 @@ from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 
 _LONGEST = 100
 _CLOSE = 0.8
@@ -27,7 +27,7 @@ def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding 
     :param name: the first part of its name.
     """
     frame = exception.traceback[-1] if exception.traceback else None
-    if frame is not None and (finding := _saved_as_other(case, frame, name)) is not None:
+    if frame is not None and (finding := saved_as_other(case, frame, name)) is not None:
         return finding
     if frame is None or not case.is_own(frame.file) or not SHORTEST <= len(name) <= _LONGEST:
         return None
@@ -47,18 +47,26 @@ def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding 
     return None
 
 
-def _saved_as_other(case: Case, frame: Frame, name: str) -> Finding | None:
-    """The bundle has the module's file with another suffix, as an editor of texts gives it."""
+def saved_as_other(case: Case, frame: Frame, name: str) -> Finding | None:
+    """The bundle has the module's file with another suffix, as of a template, or by an editor.
+
+    :param name: the last part of its name.
+    """
     other = re.compile(rf"((?:.*/)?{re.escape(name)}\.)(?:py(?:\.\w{{1,10}}|~)|PY)")
     found = [file for file in case.bundle_files if other.fullmatch(file)]
     if len(found) != 1 or not case.is_own(frame.file):
         return None
     there = other.sub(r"\1py", found[0])
+    hint = _move(case, f"call the file {there}", found[0], there)
+    if re.search(r"\.(?:default|dist|example|sample|template|tmpl)$", found[0]):
+        copy = f"cp {shlex.quote(found[0])} {shlex.quote(there)}"
+        title = f"copy it to {there}, and put in what is to be there"
+        hint = by_hand(title, f"cd {case.bundle_argument()} && {copy}")
     return case.found(
         Code.MODULE_NOT_FOUND,
         f"{case.place_of(frame)} imports {name!r}, which the bundle has as {found[0]}",
         "Python imports what ends in .py.",
-        _move(case, f"call the file {there}", found[0], there),
+        hint,
     )
 
 

@@ -217,3 +217,32 @@ def test_a_module_that_is_not_compiled_is_no_package_of_the_index(
     found = missing_module_finding(case, missing)
     assert found is not None and f"which is {file} in the bundle" in found.summary
     assert how in found.hints[0].title and found.hints[0].edit is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("from .weather import rain", "from weather import rain", "pack/constants.py.example"),
+        ("from pack.weather import rain", "import weather", "pack/constants.py.example"),
+        # What it says of the second is what is missing.
+        ("from .wether import rain", "from wether import rain", "'wether'"),
+        ("from .rain import rain", "from weather import rain", "'weather'"),
+    ],
+)
+def test_what_a_module_lacks_is_told_and_not_its_second_name(
+    first: str, second: str, said: str, tmp_path: Path, cache: Path
+) -> None:
+    files = {
+        "requirements.txt": "",
+        "wire.py": "import pack.model\ndef wire(entrypoint, params, seed): return {}\n",
+        "pack/__init__.py": "",
+        "pack/model.py": f"try:\n    {first}\nexcept ImportError:\n    {second}\n",
+        "pack/weather.py": "try:\n    from .constants import KEY\nexcept ImportError:\n"
+        "    from constants import KEY\nrain = KEY\n",
+        "pack/constants.py.example": "KEY = 3\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with Runner(cache=cache) as runner:
+        assert said in failure(runner, tmp_path).summary
