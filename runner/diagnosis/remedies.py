@@ -8,6 +8,8 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import printable
 
+_TEMPLATE = "(?:default|dist|example|sample|template|tmpl)"
+
 
 def with_argument(line: str, function: str, argument: str) -> str:
     """A line with one more argument in its one call of a function, where the call ends in it.
@@ -26,6 +28,26 @@ def with_argument(line: str, function: str, argument: str) -> str:
         if depth == 0:
             return f"{line[:at].rstrip(' ,')}, {argument}{line[at:]}"
     return line
+
+
+def template_of(case: Case, file: str) -> str | None:
+    """The file of the bundle that another one is to be made of: ``config.yaml.example``.
+
+    :param file: the path of the other one, which the bundle does not have.
+    """
+    pattern = re.escape(file) + rf"\.{_TEMPLATE}"
+    stem, dot, suffix = file.rpartition(".")
+    if stem and dot:
+        pattern += rf"|{re.escape(stem)}[._-]{_TEMPLATE}\.{re.escape(suffix)}"
+    found = [one for one in case.bundle_files if re.fullmatch(pattern, one)]
+    return found[0] if len(found) == 1 else None
+
+
+def copy_hint(case: Case, template: str, file: str) -> Hint:
+    """The command that makes a file of its template; a person puts in what is to be there."""
+    title = f"copy it to {printable(file)}, and put in what is to be there"
+    copy = f"cp {shlex.quote(template)} {shlex.quote(file)}"
+    return by_hand(title, f"cd {case.bundle_argument()} && {copy}")
 
 
 def meant(name: str, near: str, edit: Edit | None, shown: str | None = None) -> Hint:

@@ -1,5 +1,6 @@
 """Scripts bring along what a task has not: the first hint, followed to the letter, gets further."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,22 @@ def test_a_file_of_a_log_wants_its_folder(tmp_path: Path, cache: Path) -> None:
         report = failure(runner, tmp_path)
     assert report.summary == "wire.py:2 writes logs/run.log, and there is no folder logs"
     assert report.hints[0].title == "make the folder first: os.makedirs('logs', exist_ok=True)"
+
+
+@pytest.mark.parametrize(
+    "template", ["conf.yaml.example", "conf.sample.yaml", "conf_template.yaml"]
+)
+def test_a_file_that_is_to_be_made_of_another_one_is_told_with_that(
+    template: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / template).write_text("beta: 1")
+    (tmp_path / "wire.py").write_text(
+        "CONF = 'conf.yaml'\ndef wire(e, p, s):\n    return {'v': open(CONF, 'rb').read()}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.summary == f"wire.py:3 (wire) asks for conf.yaml; the bundle has {template}"
+        assert report.hints[0].by == "person" and report.hints[0].command is not None
+        subprocess.run(report.hints[0].command, shell=True, check=True, timeout=60)
+        assert runner.execute(tmp_path)["v"] == b"beta: 1"

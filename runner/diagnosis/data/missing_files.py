@@ -11,6 +11,7 @@ from runner.diagnosis.compiled_sources import not_compiled
 from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
+from runner.diagnosis.remedies import copy_hint, template_of
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 
@@ -243,6 +244,12 @@ def _not_in_bundle(case: Case, exception: ExceptionInfo, path: PurePath) -> Find
             f"{case.place_of(frame)} asks for {printable(str(path))}, which this worker does not"
             " have",
             Hint("put it into the bundle, and name it by its path there where that path is made"),
+        )
+    if not opened and (template := template_of(case, path.as_posix())) is not None:
+        return _of_working_folder(
+            case,
+            f"{case.place_of(frame)} asks for {printable(str(path))}; the bundle has {template}",
+            copy_hint(case, template, path.as_posix()),
         )
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.

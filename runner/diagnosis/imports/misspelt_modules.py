@@ -14,8 +14,9 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
+from runner.diagnosis.remedies import copy_hint, template_of
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 
 _LONGEST = 100
 _CLOSE = 0.8
@@ -57,11 +58,10 @@ def saved_as_other(case: Case, frame: Frame, name: str) -> Finding | None:
     if len(found) != 1 or not case.is_own(frame.file):
         return None
     there = other.sub(r"\1py", found[0])
-    hint = _move(case, f"call the file {there}", found[0], there)
-    if re.search(r"\.(?:default|dist|example|sample|template|tmpl)$", found[0]):
-        copy = f"cp {shlex.quote(found[0])} {shlex.quote(there)}"
-        title = f"copy it to {there}, and put in what is to be there"
-        hint = by_hand(title, f"cd {case.bundle_argument()} && {copy}")
+    if template_of(case, there) is not None:
+        hint = copy_hint(case, found[0], there)
+    else:
+        hint = _move(case, f"call the file {there}", found[0], there)
     return case.found(
         Code.MODULE_NOT_FOUND,
         f"{case.place_of(frame)} imports {name!r}, which the bundle has as {found[0]}",
