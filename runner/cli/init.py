@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from runner.bundle.content import all_entries
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import declared_elsewhere, needed_by_code
 from runner.bundle.foreign.imports import python_files
@@ -55,7 +56,10 @@ def run(command: Init) -> tuple[int, str]:
         said = [f"{folder} is a bundle already, and is left as it is; {then}:"]
     place = shlex.quote(str(folder))
     said.append(f"  modelops-runner exec {place}")
-    if stub:
+    others = (one for one in all_entries(folder) if one != "wire.py")
+    if stub and not any(one.endswith((".py", ".ipynb")) for one in others):
+        said.append("there is no other Python: have wire.py start the model, by subprocess.run()")
+    elif stub:
         said.append(
             "where a script, a notebook or a function runs the model, have it written anew:"
         )

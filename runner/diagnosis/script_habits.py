@@ -40,12 +40,14 @@ _COMPOSE = (
 # The lines of `init`'s wire functions that run a script or a cell, with parameters in the place of
 # what its names are given.
 _RUN_WITH_VALUES = ("exec(code, main.__dict__)", "exec(cell, names)")
+_RUN_COMMAND = "sys.exit(main())"
 _ASSIGNS = re.compile(r"([A-Za-z_]\w{0,60})(?:\s*:[^=]{1,80})?\s*=[^=].*(?:\bargv\[|\binput\()")
-# As argparse and click say it.
+# As argparse, click and jsonargparse say it.
 _REQUIRED = re.compile(
-    r"(?:the following arguments are required: |Missing (?:option|argument) ')([^':]{1,500})"
+    r"(?:the following arguments are required: |Missing (?:option|argument) '"
+    r"|Key \"(?=[\w.]+\" is required))([^'\":]{1,500})"
 )
-_OPTION = re.compile(r"(?:--)?[A-Za-z][\w-]{0,60}")
+_OPTION = re.compile(r"(?:--)?[A-Za-z][\w.-]{0,60}")
 # As they begin their last words: "model.py: error: ", "Error: ".
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
@@ -212,7 +214,9 @@ def _no_command_line(case: Case, exception: ExceptionInfo, code: Code, words: st
             "The parser ends the process then, and with it the child.",
             Hint(f"correct them in {place}, or declare them: add_argument(...)"),
         )
-    runs_script = any("runpy" in frame.file for frame in exception.traceback)
+    runs_script = any(
+        "runpy" in frame.file or frame.text == _RUN_COMMAND for frame in exception.traceback
+    )
     if case.phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
         return case.found(
             code,

@@ -37,6 +37,11 @@ def is_stub(frame: Frame | None) -> bool:
 
 
 def stub_hint(case: Case) -> Hint:
+    if not any(file.endswith((".py", ".ipynb")) for file in case.bundle_files if file != "wire.py"):
+        return Hint(
+            "the bundle has no Python but this: have it start the model here, with"
+            " subprocess.run([...], check=True), and return what that writes"
+        )
     return by_hand(
         "say which script, notebook or function runs the model, and the wire function is written"
         " anew; or write the call there",

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from recordings import failure
 
 from runner import Runner
 from runner.bundle.wire_source import functions_of_three
@@ -85,11 +86,16 @@ def test_beside_other_files_it_adds_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["model.R", "data/pop.csv", "Model.jl"])
-def test_a_folder_with_something_else_gets_no_example(there: str, tmp_path: Path) -> None:
+def test_a_folder_with_something_else_gets_no_example(
+    there: str, tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / there).parent.mkdir(exist_ok=True)
     (tmp_path / there).touch()
     assert main(["init", str(tmp_path)]) == 0
     assert "no model is called yet" in (tmp_path / "wire.py").read_text()
+    assert "there is no other Python: have wire.py start the model" in capfd.readouterr().err
+    with Runner(cache=cache) as runner:
+        assert "subprocess.run(" in failure(runner, tmp_path).hints[0].title
 
 
 def test_whatever_a_strangers_folder_has_nothing_is_waited_for_followed_or_quoted(

@@ -1,6 +1,7 @@
 """Recognises why Python code could not be imported: what Python lost, what the bundle hides."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
@@ -14,7 +15,7 @@ from runner.diagnosis.imports.hidden_modules import (
     misled_library,
     renamed_module,
 )
-from runner.diagnosis.imports.import_errors import missing_module, module_named
+from runner.diagnosis.imports.import_errors import missing_module, missing_name, module_named
 from runner.diagnosis.imports.library_changes import library_change
 from runner.diagnosis.imports.missing_extras import misspelt_extra
 from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
@@ -208,6 +209,27 @@ def _as_of_package(case: Case, exception: ExceptionInfo, file: str) -> list[Hint
     return [Hint(title, edit=case.edit_of(one, _RUN_PATH.pattern, run)) for one in runs[:1]]
 
 
+def _of_pythons_own(case: Case, exception: ExceptionInfo) -> Finding | None:
+    """A name that is asked of Python's own module, where one of the bundle's has its name."""
+    module, name = missing_name(exception) or ("", "")
+    frame = case.telling_frame(exception)
+    found = [file for file in case.bundle_files if file.endswith(f"/{module}.py")]
+    own = frame is not None and case.is_own(frame.file)
+    if module not in sys.stdlib_module_names or len(found) != 1 or not own:
+        return None
+    meant = found[0].removeprefix("src/").removesuffix(".py").replace("/", ".")
+    return case.found(
+        Code.IMPORT_FAILED,
+        f"{case.place_of(frame)} imports {name!r} from Python's own {module}; the bundle has"
+        f" {found[0]}",
+        "A module of that name is found where its folder comes first on sys.path.",
+        Hint(
+            f"import it as {meant}",
+            edit=case.edit_of(frame, rf"\bfrom {module}(?= import\b)", f"from {meant}"),
+        ),
+    )
+
+
 def _system_library(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Something that is not on this worker, and who brings it."""
     found = missed_on_system(exception.message[:400])
@@ -233,6 +255,7 @@ _RECOGNISERS: list[Callable[[Case, ExceptionInfo], Finding | None]] = [
     hidden_folder,
     windows_only,
     _circular,
+    _of_pythons_own,
     _library_change,
     package_change,
     _system_library,

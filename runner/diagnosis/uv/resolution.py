@@ -116,6 +116,8 @@ def _not_found(uv: FailedUv, proof: str, edges: list[Edge]) -> Finding | None:
     name = name_of(missing.group(1))
     title = f"correct the name {name} in {uv.failure.file}, or remove it"
     written = requirement_for(uv.failure, name)
+    if written and written.isidentifier() and "_" in written:  # as modules are called
+        title += f"; a module of the bundle's own is put into it, as {written}.py"
     edit = without_requirement(uv, written) if written else None
     hint = Hint(title, edit=edit, by="person" if edit else UNSET)
     if _BUILD_REQUIREMENTS.search(uv.error.said):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from children import WIRE
 from conftest import make_venv
+from following import follow
 from import_failures import a_case, found, load, texts
 from recordings import failure
 
@@ -246,3 +247,24 @@ def test_what_a_module_lacks_is_told_and_not_its_second_name(
         (tmp_path / name).write_text(text)
     with Runner(cache=cache) as runner:
         assert said in failure(runner, tmp_path).summary
+
+
+def test_a_name_that_is_asked_of_pythons_own_module_is_the_bundles(
+    tmp_path: Path, cache: Path
+) -> None:
+    files = {
+        "requirements.txt": "",
+        "wire.py": "from statistics import Mean\ndef wire(entrypoint, params, seed):\n"
+        "    return {'v': Mean.encode()}\n",
+        "module/statistics.py": "Mean = '3'\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.summary.endswith(
+            "Python's own statistics; the bundle has module/statistics.py"
+        )
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["v"] == b"3"
