@@ -128,6 +128,10 @@ _ADVICE = tuple(
          "read it while the file is open: inside of its `with`"),
         (r"^Cannot convert expression to float", "take SymPy's own function in place of math's; or"
          " put numbers in for its symbols first: .subs({{x: 0.3}})"),
+        (r"(?i)size-limited licen[cs]e|\bno (?:\w+ )?licen[cs]e\b|\blicen[cs]e\b[^\n]{0,60}\b(?:not"
+         r" found|expired|invalid|missing)|err_missing_license", "the solver wants a licence on the"
+         " worker: put its file there, and name its variable for the child, as env ="
+         ' ["GRB_LICENSE_FILE"] below [tool.modelops]; or take a solver without, such as HiGHS'),
         (r"Try setting the `method` keyword argument", "no label is exactly that number: where the"
          " one next to it is meant, say so, and how far it may be: .sel(..., method='nearest',"
          " tolerance=0.5)"),

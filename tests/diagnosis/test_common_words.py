@@ -42,6 +42,8 @@ SAID = {
     "step(1)": "call it as wire.py:9 defines it: step(beta, gamma)",
     "step(1, 2, 3)": "call it as wire.py:9 defines it: step(beta, gamma)",
     "datetime(1)": "see wire.py",
+    "raise ValueError('Model too large for size-limited license; visit x')": "wants a licence",
+    "raise ValueError('LICENSE.txt is not read')": "see wire.py",
     "range(args.n_rep)": "where n_rep is None, give the option: it has no default",
 }
 
