@@ -21,7 +21,8 @@ from runner.diagnosis.report.text import last_lines, one_line, printable
 
 # Whose classes of exceptions these are, where they are not Python's own.
 _LIBRARIES = ("numpy", "pandas", "configparser", "jax", "geopandas", "networkx", "numba",
-              "pyogrio", "statsmodels", "sklearn", "_odepack", "sqlalchemy", "polars")  # fmt: skip
+              "pyogrio", "statsmodels", "sklearn", "_odepack", "sqlalchemy", "polars", "gurobipy",
+              "cplex", "docplex", "mosek", "xpress", "pyomo")  # fmt: skip
 _WHOLE = "hand over a whole number: int(...), or // in place of /"
 # The words, with the groups that the advice names, and what the line has, where that decides.
 _ADVICE = tuple(

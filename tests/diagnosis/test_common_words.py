@@ -42,8 +42,6 @@ SAID = {
     "step(1)": "call it as wire.py:9 defines it: step(beta, gamma)",
     "step(1, 2, 3)": "call it as wire.py:9 defines it: step(beta, gamma)",
     "datetime(1)": "see wire.py",
-    "raise ValueError('Model too large for size-limited license; visit x')": "wants a licence",
-    "raise ValueError('LICENSE.txt is not read')": "see wire.py",
     "range(args.n_rep)": "where n_rep is None, give the option: it has no default",
 }
 
@@ -198,3 +196,17 @@ def test_an_element_is_taken_by_a_whole_number(line: str, values: str, after: st
     hint = advised(line, said, values)
     assert hint is not None and (hint.edit and hint.edit.after) == after
     assert ("no names" in hint.title) == ("beta" in line)
+
+
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [
+        ("Model too large for size-limited license; visit https://gurobi.com", True),
+        ("No Gurobi license found (user me, host vm)", True),
+        ("The license has expired on 2026-01-01", True),
+        ("expected a file LICENSE.txt", False),
+    ],
+)
+def test_a_solver_without_its_licence_is_told_as_that(said: str, *, wants: bool) -> None:
+    hint = advised("model.optimize()", said)
+    assert (hint is not None and "wants a licence" in hint.title) == wants
