@@ -44,8 +44,8 @@ def other_names(at: FailingLine) -> dict[str, object]:
         too few or too many, and ``function_line``; for a variable ``top_line``, the
         line before which its module may import it, and ``stars``, the modules of which it takes all
         names, one on each line; for an attribute ``init_file``, ``made_line``
-        and ``made_text``, where ``__init__()`` has it as a variable alone; for an indentation
-        ``mixed``, which lines have tabs among others with spaces, or the other way round.
+        and ``made_text``, where ``__init__()`` has it as a variable alone; for an import
+        ``unused``, where its file uses the name nowhere; for an indentation ``mixed``, which lines have tabs among others with spaces, or the other way round.
     """
     error, message, frame = at.error, at.message, at.last
     if type(error).__name__ in ("ZoneInfoNotFoundError", "UnknownTimeZoneError"):
@@ -66,7 +66,8 @@ def other_names(at: FailingLine) -> dict[str, object]:
         return {**_near(found[1], dir(asked)), **_of_init_alone(asked, found[1])}
     if isinstance(error, ImportError) and (found := _IMPORTED.match(message)):
         module = sys.modules.get(found[2])
-        return {} if module is None else _near(found[1], dir(module))
+        near = {} if module is None else _near(found[1], dir(module))
+        return near if "near" in near or _is_used(found[1], at) else {**near, "unused": 1}
     if isinstance(error, TypeError) and (found := _ARGUMENT.match(message)):
         code = _code(frame, found[1])
         if code is None:
@@ -80,6 +81,12 @@ def other_names(at: FailingLine) -> dict[str, object]:
             known = {"arguments": "\n".join(_arguments(code)), "function_file": code.co_filename}
             return {**known, "function_line": code.co_firstlineno}
     return {}
+
+
+def _is_used(name: str, at: FailingLine) -> bool:
+    """Tell whether a file has more of a name than the line that imports it, and nothing else."""
+    alone = re.fullmatch(rf"\s*from [\w.]+ import {re.escape(name)}\s*(?:#.*)?\s*", at.text)
+    return alone is None or len(re.findall(rf"\b{re.escape(name)}\b", "".join(at.lines))) != 1
 
 
 def _mixed_indentation(lines: list[str]) -> dict[str, object]:

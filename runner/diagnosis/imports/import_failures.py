@@ -230,6 +230,20 @@ def _of_pythons_own(case: Case, exception: ExceptionInfo) -> Finding | None:
     )
 
 
+def _unused(case: Case, exception: ExceptionInfo) -> Finding | None:
+    """A name that its module has not, and that nothing uses: an editor has put the line there."""
+    pair, frame = missing_name(exception), case.telling_frame(exception)
+    if pair is None or frame is None or not exception.attributes.get("unused"):
+        return None
+    return case.found(
+        Code.IMPORT_FAILED,
+        f"{case.place_of(frame)} imports {pair[1]!r} from {pair[0]}, which has no such name, and"
+        " uses it nowhere",
+        "Editors add such lines by themselves.",
+        Hint("take the line out", edit=case.line_edit(frame, f"pass  # {frame.text}")),
+    )
+
+
 def _system_library(case: Case, exception: ExceptionInfo) -> Finding | None:
     """Something that is not on this worker, and who brings it."""
     found = missed_on_system(exception.message[:400])
@@ -255,6 +269,7 @@ _RECOGNISERS: list[Callable[[Case, ExceptionInfo], Finding | None]] = [
     hidden_folder,
     windows_only,
     _circular,
+    _unused,
     _of_pythons_own,
     _library_change,
     package_change,

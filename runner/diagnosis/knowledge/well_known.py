@@ -5,16 +5,22 @@ from packaging.utils import canonicalize_name
 from runner.diagnosis.knowledge.distribution_names import distribution_of
 
 _NAMES = """
-altair anndata arviz astropy blackjax bokeh brian2 casadi cftime click cloudpickle cvxpy cython
-dask datasets diffrax distributed duckdb emcee epyestim equinox fastapi fiona flask flax folium
-fsspec gensim geopandas gpytorch h5netcdf h5py holoviews httpx hypothesis igraph imageio jax
-jaxlib joblib jsonschema keras lifelines lightgbm lightning llvmlite lmfit loguru matplotlib
-mesa meson mlflow mpi4py msgspec netCDF4 networkx nibabel nltk numba numexpr numpy numpyro
-openpyxl optax optuna orjson pandas patsy pint plotly polars prefect psutil pyarrow pydantic
-pymc pyproj pyro pystan pytensor pytest rasterio rasterstats requests rich salib scanpy scipy
-scrapy seaborn shap shapely simpy snakemake spacy sqlalchemy starsim statsmodels sympy tables
-tensorflow tokenizers toml tomli torch torchvision tornado tqdm transformers typer vaex wandb
-xarray xgboost xlrd zarr
+agentpy altair anndata arviz ase astropy astroquery backtrader blackjax bokeh boto3 botocore brian2
+cartopy casadi cftime chaospy click cloudpickle contextily cvxopt cvxpy cython dask datasets deap
+diffrax dill distributed duckdb dynesty emcee epyestim equinox fastapi filterpy fiona flask flax
+folium fsspec gekko gensim geopandas gpflow gpy gpytorch gym gymnasium h5netcdf h5py hmmlearn
+holoviews httpx hyperopt hypothesis igraph imageio iminuit ipython ipywidgets jax jaxlib joblib
+jsonschema jupyter keras landlab libpysal lifelines lightgbm lightning linopy llvmlite lmfit loguru
+matplotlib mdtraj mesa meshio meson metpy mlflow mne momepy mpi4py mpmath msgspec nbformat ndlib
+nengo netCDF4 networkit networkx nevergrad nibabel nilearn nltk numba numdifftools numexpr numpy
+numpyro openmm openpyxl optax optuna orjson ortools osmnx pandapower pandas papermill pastas pathos
+patsy pint plotly pmdarima polars prefect psutil pulp pvlib pyarrow pybamm pydantic pydicom pykalman
+pymc pymongo pymoo pyomo pyproj pypsa pyro pysal pysam pysindy pystan pytensor pytest pyvista
+rasterio rasterstats rdkit rebound requests rich rioxarray salabim salib scanpy scipy scrapy seaborn
+shap shapely simpy sktime skyfield snakemake snntorch spacy spotpy sqlalchemy starsim statsmodels
+streamlit sunpy sympy tables tabulate tensorflow termcolor tokenizers toml tomli torch torchdiffeq
+torchvision tornado tqdm transformers trimesh typer uncertainties vaex vtk wandb wntr xarray xgboost
+xlrd yfinance zarr
 """
 
 WELL_KNOWN = frozenset(_NAMES.split())

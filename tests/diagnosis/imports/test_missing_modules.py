@@ -268,3 +268,28 @@ def test_a_name_that_is_asked_of_pythons_own_module_is_the_bundles(
         )
         follow(report, tmp_path)
         assert runner.execute(tmp_path)["v"] == b"3"
+
+
+@pytest.mark.parametrize(
+    ("line", "then", "is_unused"),
+    [
+        ("from json import raises", "", True),
+        ("from json.decoder import raises  # noqa", "", True),
+        ("from json import raises", "raises(1)", False),
+        ("from json import loads, raises", "", False),
+        ("from json import lods", "", False),
+    ],
+)
+def test_a_name_that_is_imported_and_used_nowhere_is_taken_out(
+    line: str, then: str, *, is_unused: bool, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        f"{line}\ndef wire(entrypoint, params, seed):\n    {then}\n    return {{'v': b'1'}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.summary.endswith("and uses it nowhere") == is_unused
+        if is_unused:
+            follow(report, tmp_path)
+            assert runner.execute(tmp_path)["v"] == b"1"
