@@ -45,7 +45,8 @@ def other_names(at: FailingLine) -> dict[str, object]:
         line before which its module may import it, and ``stars``, the modules of which it takes all
         names, one on each line; for an attribute ``init_file``, ``made_line``
         and ``made_text``, where ``__init__()`` has it as a variable alone; for an import
-        ``unused``, where its file uses the name nowhere; for an indentation ``mixed``, which lines have tabs among others with spaces, or the other way round.
+        ``unused``, where its file uses the name nowhere; for an indentation ``mixed``, which lines
+        have tabs among others with spaces, or the other way round.
     """
     error, message, frame = at.error, at.message, at.last
     if type(error).__name__ in ("ZoneInfoNotFoundError", "UnknownTimeZoneError"):

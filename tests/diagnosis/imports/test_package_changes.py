@@ -252,7 +252,9 @@ def test_an_argument_that_a_library_lost_is_renamed(
 def test_a_name_that_the_newest_release_has_not_is_not_looked_for_in_a_newer_one(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = _bundle(wheels.parent, "from networkx import nothing", "networkx", project=True)
+    bundle = _bundle(
+        wheels.parent, "from networkx import nothing; nothing", "networkx", project=True
+    )
     with _runner(wheels, monkeypatch) as runner:
         (hint,) = failure(runner, bundle).hints
     assert "the networkx that the code was written for" in hint.title
@@ -280,7 +282,7 @@ def test_above_a_bound_no_newer_release_is_advised(
     publish(wheels, "epi", "1.0", {"epi.py": "def spread(): ...\n"})
     publish(wheels, "epi", "2.4", {"epi.py": ""})
     publish(wheels, "epi", "3.0", {"epi.py": ""})
-    bundle = _bundle(wheels.parent, "from epi import spread", "epi<3")
+    bundle = _bundle(wheels.parent, "from epi import spread; spread", "epi<3")
     with _runner(wheels, monkeypatch) as runner:
         report = failure(runner, bundle)
         assert [hint.edit and hint.edit.after for hint in report.hints] == ["epi>=2.3,<2.4"]
