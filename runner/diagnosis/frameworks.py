@@ -130,12 +130,6 @@ def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     )
 
 
-def _no_key(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
-    name, near = words[1], words[2]
-    edit = case.edit_of(frame, rf"\b{re.escape(name)}\b", near)
-    return f"reads {printable(name)!r}, which the configuration has not", meant(name, near, edit)
-
-
 def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     name = printable(words[1])
     return f"reads {name}, which the configuration leaves open (???)", Hint(
@@ -205,6 +199,5 @@ _CAUSES: tuple[tuple[str, str, Callable[[Case, Frame, re.Match[str]], _Found | N
     (r"hydra", r"config directory not found\.\s+Check .{0,40}'(.{1,1000})' exists", _no_folder),
     (r"hydra", r"Cannot find primary config '([^'\n]{1,200})'", _no_configuration),
     (r"hydra", r"Could not override '([^'\n]+)'.\s+To append .{0,30}use (\+\S+)", _override),
-    (r"omegaconf", r"^Key '(\w+)' (?:is )?not in .{1,100}Did you mean:? '(\w+)'", _no_key),
     (r"omegaconf", r"^Missing mandatory value: ([\w.]{1,200})", _no_value),
 )  # fmt: skip

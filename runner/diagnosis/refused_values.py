@@ -2,7 +2,7 @@
 
 import re
 
-from bundle_protocol.near_names import is_respelt, nearest
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.mended_lines import OF_TYPE
 from runner.diagnosis.remedies import meant
@@ -30,16 +30,12 @@ _RENAMED = (
 )
 _NEGATED = ("mean_squared_error", "mean_absolute_error", "log_loss", "median_absolute_error")
 _MOST_SHOWN = 300
-# As matplotlib, polars and others say it.
-_DID_YOU_MEAN = re.compile(
-    r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*"
-    r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
-)
 _FEW = 2
 # As libraries begin to say which ones they take.
 _SAYS_WHICH = re.compile(
     r"(?i)\b(?:one of|one or more of|must be|supported|available|valid|allowed|expected|choose"
-    r"|known|options|not found in|either|should be|accepts?|recogni[sz]ed|possible|permitted)\b"
+    r"|known|options|not found in|either|should be|accepts?|recogni[sz]ed|possible|permitted"
+    r"|did you mean)\b"
 )
 _UNKNOWN = re.compile(
     r"(?i)\b(?:unrecogni[sz]ed|unknown|unexpected|unsupported)\b[^'\"\n]{1,40}['\"]([^'\"\n]{1,80})['\"]"
@@ -61,9 +57,6 @@ def refused_value(case: Case, exception: ExceptionInfo) -> Finding | None:
     own = case.own_frames(exception)
     if not own or own[-1] is exception.traceback[-1] or OF_TYPE.match(exception.message):
         return None  # The words are the bundle's own, or are about a type.
-    said = _DID_YOU_MEAN.search(exception.message[:2000])
-    if said is not None:
-        return _respelt(case, own[-1], said[1], said[2], exception)
     if found is None or exception.type != "InvalidParameterError":
         return _one_of(case, own[-1], exception)
     name, owner, takes, got = found.groups()
@@ -141,19 +134,11 @@ def _none_of(
     )
 
 
-def _respelt(
-    case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo
-) -> Finding | None:
-    """A text that the line has in quotes, and the one that a library takes it for."""
-    written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
-    if not is_respelt(value, near) or len(written.findall(frame.text or "")) != 1:
-        return None
-    return _there_is(case, frame, value, near, exception)
-
-
 def _there_is(case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo) -> Finding:
     word = re.escape(value)
     written = rf"(?<=['\"]){word}(?=['\"])|(?<![\w.'\"]){word}(?=\s*=(?!=))"
+    if exception.type.endswith("AttributeError"):
+        written += rf"|(?<=\w\.){word}\b"
     return case.raised(
         f"{case.place_of(frame)}: there is no {printable(value)!r}; there is {printable(near)!r}",
         f"{exception.type}: {one_line(printable(exception.message), 200)}",
