@@ -1,5 +1,5 @@
 """Recognises how a model's code fails the frameworks that it is built upon: classes that are not
-initialised, what pydantic and mesa do otherwise since a release, configurations of hydra."""
+initialised, what pydantic and mesa do otherwise since a release, a configuration of hydra's."""
 
 import re
 from collections.abc import Callable
@@ -35,16 +35,6 @@ def framework_misuse(case: Case, exception: ExceptionInfo) -> Finding | None:
     return None
 
 
-def _rewritten(what: str, title: str, has: str, to_be: str) -> Callable[..., _Found]:
-    """A cause that one line shows, and another one mends."""
-
-    def cause(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
-        after = re.sub(has, to_be, frame.text or "", count=1)
-        return what, Hint(title, edit=case.line_edit(frame, after))
-
-    return cause
-
-
 def _not_initialised(case: Case, frame: Frame, _: re.Match[str]) -> _Found | None:
     if frame.function != "__init__":
         return None
@@ -53,6 +43,12 @@ def _not_initialised(case: Case, frame: Frame, _: re.Match[str]) -> _Found | Non
         "call super().__init__() first, in the class's __init__",
         edit=case.line_edit(frame, f"super().__init__(); {text}") if "self" in text else None,
     )
+
+
+def _unique_id(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
+    edit = case.edit_of(frame, r"__init__\((?:self,\s*)?\w+,\s*(\w+)\)", r"__init__(\1)")
+    what = "hands an agent its unique_id, which mesa gives by itself since 3"
+    return what, Hint("leave it out: super().__init__(model)", edit=edit)
 
 
 def _settings(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
@@ -70,43 +66,6 @@ def _settings(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     )
 
 
-def _without_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
-    name, value = words[1], words[2]
-    known = (r"-?\d+", "int"), (r"-?\d+\.\d*", "float"), (r"'.*'", "str"), (r"True|False", "bool")
-    kind = next((kind for pattern, kind in known if re.fullmatch(pattern, value)), "...")
-    return f"has a field {name} that says no type", Hint(
-        printable(f"write {name}: {kind} = {value}; or ClassVar[{kind}], where it is no field")
-    )
-
-
-def _foreign_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
-    text, edit = frame.text or "", None
-    allow = 'model_config = {"arbitrary_types_allowed": True}'
-    if frame.function == "<module>" and re.fullmatch(r"class \w+\(.*\):", text):
-        edit = case.line_edit(frame, f"{text}\n    {allow}")
-    return f"has a field of {printable(words[1])}, which pydantic does not know", Hint(
-        f"let the class take it: {allow}", edit=edit
-    )
-
-
-def _no_folder(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
-    """A folder of configurations that hydra does not find."""
-    folder = case.short_path(words[1])
-    there = sorted({str(PurePosixPath(file).parent) for file in _yaml_files(case)} - {"."})
-    tops = {one.partition("/")[0] for one in there}
-    edit, title = None, f"put the folder {printable(folder)} with its YAML files into the bundle"
-    if len(tops) == 1:
-        (top,) = tops
-        after = re.sub(rf"(?<=['\"]){re.escape(folder)}(?=['\"])", top, frame.text or "")
-        edit, title = (
-            case.line_edit(frame, after),
-            f"name {top}, which has the bundle's YAML files",
-        )
-    return f"asks for configurations in {printable(folder)}, which is not there", Hint(
-        title, edit=edit
-    )
-
-
 def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     name = words[1]
     stems = [PurePosixPath(file).stem for file in _yaml_files(case)]
@@ -117,24 +76,6 @@ def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     else:
         hint = Hint(printable(f"put {name}.yaml into the bundle, where its configurations are"))
     return f"asks for the configuration {printable(name)!r}, which is not there", hint
-
-
-def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
-    named, added = words[1], words[2]
-    after = re.sub(
-        rf"(?<=['\"]){re.escape(added.removeprefix('+'))}(?=['\"])", added, frame.text or ""
-    )
-    return f"sets {printable(named)!r}, which the configuration has not", Hint(
-        printable(f"add it with a plus, {added}; or correct its name"),
-        edit=case.line_edit(frame, after),
-    )
-
-
-def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
-    name = printable(words[1])
-    return f"reads {name}, which the configuration leaves open (???)", Hint(
-        f'give {name} a value in it, or set it from params: config.{name} = params["{name}"]'
-    )
 
 
 def _called_command(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
@@ -160,44 +101,12 @@ _CAUSES: tuple[tuple[str, str, Callable[[Case, Frame, re.Match[str]], _Found | N
         r"object has no attribute '(?:_agents\w*|agents|random|rng|_\w+|unique_id|model)'",
         _not_initialised,
     ),
-    (
-        r"mesa",
-        r"^object\.__init__\(\) takes exactly one argument",
-        _rewritten(
-            "hands an agent its unique_id, which mesa gives by itself since 3",
-            "leave it out: super().__init__(model)",
-            r"__init__\((?:self,\s*)?\w+,\s*(\w+)\)",
-            r"__init__(\1)",
-        ),
-    ),
+    (r"mesa", r"^object\.__init__\(\) takes exactly one argument", _unique_id),
     (r"pydantic", r"`(\w+)` has been moved to the `(pydantic-[\w-]+)` package", _settings),
-    (r"pydantic", r"non-annotated attribute was detected: `(\w+) = (.{1,60}?)`", _without_type),
-    (r"pydantic", r"schema for <class '(.{1,100}?)'>.*`arbitrary_types_allowed", _foreign_type),
-    (
-        r"pydantic",
-        r"you MUST specify `skip_on_failure=True`",
-        _rewritten(
-            "checks a whole model as pydantic 1 did",
-            "say that it is left out where a field has failed: skip_on_failure=True",
-            r"root_validator(?:\(\))?$",
-            "root_validator(skip_on_failure=True)",
-        ),
-    ),
-    (
-        r"pydantic",
-        r"^`dumps_kwargs` keyword arguments are no longer supported",
-        lambda case, frame, words: (
-            "hands json.dumps()'s arguments to pydantic, which takes them no more",
-            Hint('write json.dumps(model.model_dump(mode="json"), ...), with them'),
-        ),
-    ),
     (
         r"click|typer",
         r"Context\.__init__\(\) got an unexpected keyword|^'\w+' object is not iterable",
         _called_command,
     ),
-    (r"hydra", r"config directory not found\.\s+Check .{0,40}'(.{1,1000})' exists", _no_folder),
     (r"hydra", r"Cannot find primary config '([^'\n]{1,200})'", _no_configuration),
-    (r"hydra", r"Could not override '([^'\n]+)'.\s+To append .{0,30}use (\+\S+)", _override),
-    (r"omegaconf", r"^Missing mandatory value: ([\w.]{1,200})", _no_value),
 )  # fmt: skip
