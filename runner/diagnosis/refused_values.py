@@ -30,7 +30,6 @@ _RENAMED = (
 )
 _NEGATED = ("mean_squared_error", "mean_absolute_error", "log_loss", "median_absolute_error")
 _MOST_SHOWN = 300
-_FEW = 2
 # As libraries begin to say which ones they take.
 _SAYS_WHICH = re.compile(
     r"(?i)\b(?:one of|one or more of|must be|supported|available|valid|allowed|expected|choose"
@@ -47,7 +46,6 @@ _LISTED = re.compile(
 _HANDED = re.compile(
     r"(?P<quote>['\"])(?P<text>[\w .:-]{1,80})(?P=quote)|\b(?P<name>\w{2,60})\s*=(?!=)"
 )
-_LISTS = ("one of", "must be", "should be", "allowed", "supported")
 _NEAR_IN_A_LIST = 0.7
 
 
@@ -100,7 +98,7 @@ def _one_of(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | Non
         for quoted in unknown[:1]:
             taken_for = _near(quoted, there)
     if len(taken_for) != 1:
-        return _none_of(case, frame, exception, says) if says[0] in _LISTS else None
+        return None
     ((handed, near_one),) = taken_for.items()
     return _there_is(case, frame, handed, near_one, exception)
 
@@ -111,27 +109,6 @@ def _near(handed: str, there: list[str]) -> dict[str, str]:
     near = [one for one in others if sorted(one.casefold()) == sorted(handed.casefold())]
     near = near or nearest(handed, others, cutoff=_NEAR_IN_A_LIST)
     return {handed: near[0]} if near else {}
-
-
-def _none_of(
-    case: Case, frame: Frame, exception: ExceptionInfo, says: re.Match[str]
-) -> Finding | None:
-    """Name what a library takes in place of the one text of the line, which is none of it."""
-    handed = list(_HANDED.finditer(frame.text or ""))
-    texts = [found["text"] for found in handed if found["text"]]
-    names = {found["name"] for found in handed}  # messages quote them, too
-    # What stands before is what was refused, as is what it got.
-    words = re.sub(r"<class [^>]*>|\b[Gg]ot\b.*", "", exception.message[says.end() : 3000])
-    quoted = dict.fromkeys(_QUOTED.findall(words))
-    takes = [one for one in quoted if one not in (*texts, *names)]
-    if len(texts) != 1 or len(takes) < _FEW:
-        return None
-    listed = one_line(printable(", ".join(takes)), _MOST_SHOWN)
-    return case.raised(
-        f"{case.place_of(frame)} hands over {printable(texts[0])!r}, which is none of {listed}",
-        f"{exception.type}: {one_line(printable(exception.message), 200)}",
-        Hint(f"write one of them in its place: {listed}"),
-    )
 
 
 def _there_is(case: Case, frame: Frame, value: str, near: str, exception: ExceptionInfo) -> Finding:

@@ -164,7 +164,7 @@ def test_what_a_library_does_not_find_is_told_with_what_brings_it(
         ("f('lineer')", "unknown kind 'lineer', choose from ('linear', 'cubic')",
          "did you mean 'linear'?", "f('linear')"),
         ("f('x')", "kind 'x' must be one of ['linear', 'cubic']",
-         "write one of them in its place: linear, cubic", None),
+         "see wire.py:3 (wire)", None),
     ],
 )  # fmt: skip
 def test_of_the_values_that_are_listed_the_near_one_is_named(
