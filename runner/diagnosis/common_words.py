@@ -5,7 +5,6 @@ import re
 from runner.diagnosis.case import Case
 from runner.diagnosis.mended_lines import (
     OF_TYPE,
-    awaited,
     let_it_return,
     made_whole,
     of_a_type,
@@ -89,6 +88,8 @@ _ADVICE = tuple(
         (r"^could not convert string '(?!(?i:n/?a|nd|none|null|missing)').*' to float64 at row 0\b",
          "the file begins with names: skiprows=1 passes them over; where commas part the values,"
          " say delimiter=','"),
+        (r"^asyncio\.run\(\) cannot be called from a running|^This event loop is already running",
+         "the event loop runs already: write `await` in place of what runs it, in an async def"),
         (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
         (r"^You are trying to merge on (\S+) and (\S+) columns", "make both keys of one type:"
          " .astype(str)"),
@@ -263,9 +264,6 @@ _SAYS_ONE = re.compile(
 )
 # As libraries write it to the standard error where they give None back.
 _SAYS_WHY = re.compile(r"(?i)\b(?:error|can'?t|cannot|could not|failed|not found)\b")
-_LOOP_RUNS = re.compile(
-    r"asyncio\.run\(\) cannot be called from a running|^This event loop is already running"
-)
 # As argparse and absl give what a command line has.
 _OPTION = re.compile(r"\b(?:args|opts|options|FLAGS)\.(\w+)(?![\w(])")
 _UNPACKS = re.compile(r"(?:too many|not enough) values to unpack")
@@ -315,8 +313,6 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return whole
     if typed := OF_TYPE.match(message):
         return of_a_type(case, frame, *typed.groups())
-    if _LOOP_RUNS.search(message):
-        return awaited(case, exception, frame)
     if _UNPACKS.match(message) and (over := over_items(case, exception, frame)) is not None:
         return over
     if _CHANGED.search(message):

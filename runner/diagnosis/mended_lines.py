@@ -8,7 +8,6 @@ import msgspec
 from runner.diagnosis.case import Case
 from runner.diagnosis.missing_keys import reads_with
 from runner.diagnosis.remedies import with_argument
-from runner.diagnosis.report.frames import is_standard_library
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 
@@ -36,9 +35,6 @@ _LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\
 OF_TYPE = re.compile(r"Invalid value '([\s\S]+?)' for dtype '?(\w+)")
 _SETS = re.compile(r"([\w.]+)\.(?:loc|at)\[.*, *((['\"])[^'\"]+\3)\] *[-+*/]?=(?!=) *(.+)")
 _SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
-_RUNS = re.compile(
-    r"\b(?:asyncio\.run|[\w.()]+\.run_until_complete)\(([\w.]+(?:\((?:[^()]|\([^()]*\))*\))?)\)"
-)
 
 
 def let_it_return(
@@ -183,21 +179,6 @@ def over_items(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | Non
         return None
     after = f"for {loop[1]} in {loop[2]}.items():{loop[3]}"
     return Hint("go over the dict's keys and values: .items()", edit=case.line_edit(frame, after))
-
-
-def awaited(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint:
-    """The line that runs a coroutine to its end where a loop runs already, with await."""
-    at = exception.traceback.index(frame)
-    # asyncio itself calls what is a coroutine.
-    is_awaited = at > 0 and is_standard_library(exception.traceback[at - 1].file)
-    after = _RUNS.sub(r"(await \1)", frame.text or "")
-    if is_awaited:
-        return Hint("await it, as the event loop runs already", edit=case.line_edit(frame, after))
-    name = printable(frame.function)
-    return Hint(
-        f"make {name}() an async function, which awaits in this line, and await it where it is"
-        " called: the event loop runs already"
-    )
 
 
 def of_a_type(case: Case, frame: Frame, value: str, dtype: str) -> Hint:

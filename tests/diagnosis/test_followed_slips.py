@@ -51,18 +51,6 @@ MENDED = {
         "def wire(e, p, s):\n    return {'a': str(Model(1).run()).encode()}\n",
         "has no attribute 'gamma'",
     ),
-    "a loop that runs": (
-        "import asyncio\nasync def one():\n    return b'1'\n"
-        "async def main():\n    x = asyncio.run(one())\n    return x\n"
-        "def wire(e, p, s):\n    return {'a': asyncio.run(main())}\n",
-        "asyncio.run() cannot be called from a running event loop",
-    ),
-    "a loop that is asked to run": (
-        "import asyncio\nasync def one():\n    return b'1'\n"
-        "async def main():\n    return asyncio.get_event_loop().run_until_complete(one())\n"
-        "def wire(e, p, s):\n    return {'a': asyncio.run(main())}\n",
-        "This event loop is already running",
-    ),
     "a dict's items": (
         "def wire(e, p, s):\n    rates = {'low': 1, 'high': 2}\n"
         "    for name, rate in rates:\n        pass\n    return {'a': b''}\n",
@@ -120,7 +108,7 @@ TITLES = {
         "import asyncio\nasync def one():\n    return b'1'\n"
         "def helper():\n    return asyncio.run(one())\nasync def main():\n    return helper()\n"
         "def wire(e, p, s):\n    return {'a': asyncio.run(main())}\n",
-        "make helper() an async function",
+        "the event loop runs already: write `await`",
     ),
     "an index": (
         "class Grid(list):\n    def __getitem__(self, at):\n        raise IndexError("
