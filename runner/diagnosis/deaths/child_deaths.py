@@ -179,7 +179,8 @@ def _exited(case: Case, exit_code: int | None, limits: Limits, stderr: str, nois
         return hidden
     said = native_words(stderr)
     status = "in an unknown way" if exit_code is None else f"with status {exit_code}"
-    words = one_line(last_words(stderr) or last_words(noise), 120)
+    timer = timer_of_end(stderr) if exit_code == 1 else ""  # of one that ends the process
+    words = timer or one_line(last_words(stderr) or last_words(noise), 120)
     # A fatal error would have ended the child by a signal: this one is a subprocess's.
     fatal = parse_fatal_error(stderr)
     lack = lacking(case, stderr, ends_process=True)
@@ -188,8 +189,6 @@ def _exited(case: Case, exit_code: int | None, limits: Limits, stderr: str, nois
         explanation = lack.explanation
     elif said is not None:
         words, explanation, hints = said.told(limits)
-    elif exit_code == 1 and (timer := timer_of_end(stderr)) is not None:
-        words, explanation, hints = _ended_by_timer(case, timer)
     else:
         explanation, hints = _why_exited(case, bool(words)), _exit_hints(case)
     notes = [explanation]
@@ -236,16 +235,6 @@ def _why_exited(case: Case, has_words: bool) -> str:
     return (
         "No exception ended it, so there is no traceback, and what did is not known: os._exit() of"
         f" Python, or exit() of native code, ends a process so.{words}"
-    )
-
-
-def _ended_by_timer(case: Case, time: str) -> tuple[str, str, list[Hint]]:
-    title = "leave exit=True out, or give it more time: --timeout ends a task that takes too long"
-    return (
-        f"the {time} of faulthandler.dump_traceback_later() were over",
-        "The bundle's code, or a library that it uses, has asked for that end with exit=True. Where"
-        " each thread stood is on its stderr.",
-        [look_for(case, title, "dump_traceback_later")],
     )
 
 

@@ -29,7 +29,7 @@ _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.+)$')
 _BINARY = re.compile(r'^  Binary file "(.*)", at (\S*) \[0x[0-9a-f]+\]$')
 _EXTENSIONS = re.compile(r"^Extension modules: (.*?)(?: \(total: \d+\))?$")
 # What faulthandler.dump_traceback_later() writes before the stacks.
-_TIMER = re.compile(r"^Timeout \((\d+:\d\d:\d\d(?:\.\d+)?)\)!$", re.MULTILINE)
+_TIMER = re.compile(r"^Timeout \(\d+:\d\d:\d\d(?:\.\d+)?\)!$", re.MULTILINE)
 # A process that multiprocessing forks has the stack of the one that it was forked from.
 _FORKS = "/multiprocessing/popen_fork.py"
 _OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipimport)")
@@ -102,12 +102,10 @@ def last_words(text: str) -> str:
     return "".join(last_lines("\n".join(words), 1))
 
 
-def timer_of_end(stderr: str) -> str | None:
-    """The time of the last ``faulthandler.dump_traceback_later()``, whose stacks end the text."""
+def timer_of_end(stderr: str) -> str:
+    """The words of the last ``dump_traceback_later()`` whose stacks end the text; else empty."""
     timers = list(_TIMER.finditer(stderr))
-    if not timers or last_words(stderr[timers[-1].end() :]):
-        return None
-    return timers[-1].group(1)
+    return "" if not timers or last_words(stderr[timers[-1].end() :]) else timers[-1].group()
 
 
 def _signal_of(message: str) -> str:
