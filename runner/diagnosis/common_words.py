@@ -104,13 +104,6 @@ _ADVICE = tuple(
          " .drop_duplicates(), .groupby(...), or .reset_index(drop=True)"),
         (r"^too many values to unpack \(expected 2", "if that is a dict, go over its items:"
          " `in rates.items()`; else see what each of them has"),
-        (r"^mutable default <class '(\w+)'> for field (\w+)", "write {1}: {0} ="
-         " field(default_factory={0}), with `from dataclasses import field`"),
-        (r"^mutable default <class '[\w.]+'> for field (\w+)", "write {0} ="
-         " field(default_factory=lambda: ...), with what it is made by in place of ..., and `from"
-         " dataclasses import field`"),
-        (r"^non-default argument '(\w+)' follows default argument", "put {0} before the fields that"
-         " have a default, or give it one too"),
         (r"^setting an array element with a sequence\.$", "what is put into one place of an array"
          " is an array or a list itself: take one number of it"),
         (r"^(?:int|float)\(\) argument must be .* not '(?:Series|list|dict|tuple|ndarray)'"
@@ -119,8 +112,6 @@ _ADVICE = tuple(
          " .astype(float)"),
         (r"^This file contains pickled \(object\) data", "numpy.load() reads .npy and .npz: a text,"
          " .csv say, is read by numpy.loadtxt(path, delimiter=','), a pickle by pickle.load()"),
-        (r"^Only booleans and lists are accepted for the 'parse_dates'", "join the columns once"
-         " they are read: df['time'] = pandas.to_datetime(df['day'] + ' ' + df['hour'])"),
         (r"^could not convert string to float: '", "leave its columns of text out:"
          " numeric_only=True", r"\.(?:corr|cov|mean|median|std|var|quantile|skew)\(\)"),
         (r"^math domain error|^expected a positive input", "see how the value came to be:"
@@ -143,10 +134,6 @@ _ADVICE = tuple(
          " p0=[...]; or more steps, maxfev=10_000"),
         (r"^(?:exog|endog|array must not) contain\w* (?i:infs? or nans?)|^Input \w+ contains NaN",
          "leave out the rows that lack a value: .dropna(), or missing='drop' in statsmodels"),
-        (r"been\s+removed\s+in\s+favor\s+of\s+([\w.]+)\.(\w+)", "import it from there: from {0}"
-         " import {1}"),
-        (r"was removed in version [\d.]+; use `([^`]+)` instead([^\n]{0,200})", "write {0} in its"
-         " place{1}"),
         (r"^None is not a generator", "let what it calls wait for something, with a yield:"
          " yield env.timeout(...); a function without one is no process"),
         (r"^Invalid yield value|\nInvalid yield value \"?-?\d", "yield an event, such as"
@@ -176,7 +163,6 @@ _ADVICE = tuple(
          " those, and no object of a class, nor self"),
         (r"Unable to open ([^\s'\"]{1,200})\.shx", "put {0}.shx into the bundle, and {0}.dbf:"
          " a shapefile is several files"),
-        (r"failed to converge within \d+ iterations", "let it go on for longer: max_iter=1000"),
         (r"'numpy\.ndarray' object has no attribute '(?:plot|scatter|bar|hist|imshow|legend"
          r"|errorbar|contourf?|fill_between|ax[hv]line|text|twinx|set_\w+)'", "subplots() gives an"
          " array of axes: take one, axes[0] of one row or column, axes[0, 0] of more; or go over"
@@ -214,16 +200,6 @@ _ADVICE = tuple(
          " with interpolation=None"),
         (r"^The user-provided objective function must return a scalar",
          "give back one number: of an array of differences, the sum of its squares"),
-        (r"^f\(a\) and f\(b\) must have different signs", "take two ends between which the function"
-         " changes its sign: it is above 0 at one of them and below 0 at the other"),
-        (r"^The number of bounds is not compatible|^Inconsistent shapes between bounds",
-         "give as many bounds as x0 has numbers: one (low, high) for each"),
-        (r"^Initial guess is outside of provided bounds|^`x0` (?:is infeasible|violates bound)",
-         "let the first guess (x0, p0) lie within the bounds"),
-        (r"^Values in `t_eval` are not within `t_span`", "let t_span reach as far as t_eval:"
-         " t_span=(t_eval[0], t_eval[-1])"),
-        (r"^The size of the array returned by func \((\d+)\) does not match .* y0 \((\d+)\)",
-         "give back as many numbers as y0 has, {1}, and not {0}: a rate of change for each"),
         (r"^operands could not be broadcast together with shapes \((\d+),\) \((\d+),\)",
          "give back a rate of change for each number of y0: one has {0}, the other {1}",
          r"\b(?:solve_ivp|RK45|RK23|LSODA|Radau|BDF)\("),
@@ -231,27 +207,14 @@ _ADVICE = tuple(
          "hand over as many x as y: one has {0}, the other {1}", r"\bcurve_fit\("),
         (r"^operands could not be broadcast together with shapes \((\d+),(\d+)\) \(\1,\)",
          "to compute row by row, make a column of what has {0} numbers: x[:, None]"),
-        (r"^Expected 2D array, got 1D array", "make a table of it: x.reshape(-1, 1) where it is one"
-         " column, x.reshape(1, -1) where it is one row; of a DataFrame, df[['name']]"),
-        (r"^This (\w+) instance is not fitted yet", "fit it before: model.fit(X, y) of the same"
-         " {0}"),
-        (r"^Found input variables with inconsistent numbers of samples: \[(\d+), (\d+)\]",
-         "let them have the same rows: one has {0}, the other {1}"),
-        (r"^x and y must have same first dimension.*\((\d+),\) and \((\d+),\)",
-         "draw as many y as x: x has {0}, y has {1}"),
         (r"^Singular matrix|^singular matrix", "see what makes two of its rows or columns alike;"
          " numpy.linalg.pinv() or lstsq() give an answer where that is meant"),
         (r"positive definite", "see how the matrix is made: it is to be symmetric, with eigenvalues"
          " above 0 (numpy.linalg.eigvalsh() shows them)"),
-        (r"^(?:Cannot take a larger sample|Sample larger) than population", "see why more are drawn"
-         " than there are; where one may be drawn again, say replace=True"),
         (r"^'Engine' object has no attribute 'execute'", "SQLAlchemy 2 executes by a connection:"
          " with engine.begin() as c: c.execute(sqlalchemy.text(...))"),
-        (r"^File contains no section headers", "begin the file with a section: [model]"),
         (r"^Attempted boolean conversion of traced array", "jax.jit knows no values, on which an"
          " `if` could decide: jnp.where(condition, a, b), or jax.lax.cond"),
-        (r"^Cannot transform naive geometries", "say first what its coordinates are:"
-         " .set_crs(4326), for degrees"),
     )
 )  # fmt: skip
 _SAYS_FLOAT = re.compile(
