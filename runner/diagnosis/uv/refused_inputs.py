@@ -1,6 +1,5 @@
 """Recognises requirements, files and settings that uv does not take as they are."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec import UNSET
 
-from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.case import Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
@@ -24,7 +23,6 @@ _OPTION = re.compile(
     r"-(?:[rceif]|-(?:requirement|constraint|editable|(?:extra-)?index-url|no-index|find-links"
     r"|(?:no|only)-binary))\b"
 )
-_ONE_OF_LIST = re.compile(r'invalid type: string "([^"]*)", expected a sequence')
 _OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _HASHES = re.compile(r"Expected:\s+sha256:(\w{64})\s+Computed:\s+sha256:(\w{64})\s*$")
 
@@ -105,10 +103,8 @@ def _no_requirement(uv: FailedUv, found: re.Match[str]) -> _Refused:
 )
 def _no_setting(uv: FailedUv, found: re.Match[str]) -> _Refused:
     toml, line, reason = found.groups()
-    hint = Hint(f"correct line {line} of {toml}")
-    if toml == "pyproject.toml" and (one := _ONE_OF_LIST.match(reason)):
-        hint = Hint("make a list of it", edit=_listed(uv.case, int(line), one[1]))
-    return _Refused(f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}", [hint])
+    summary = f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}"
+    return _Refused(summary, [Hint(f"correct line {line} of {toml}")])
 
 
 @_refusal(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
@@ -190,17 +186,6 @@ def _no_file(uv: FailedUv, found: re.Match[str]) -> _Refused:
 
 def _relock(failure: UvFailure) -> str:
     return f"uv lock --project {shlex.quote(failure.bundle_path)}"
-
-
-def _listed(case: Case, number: int, value: str) -> Edit | None:
-    """The edit of a line that gives a text where uv takes a list."""
-    lines = case.pyproject.split("\n")
-    line = lines[number - 1].strip() if number <= len(lines) else ""
-    key, quoted = line.partition("=")[0].strip(), json.dumps(value)
-    if line != f"{key} = {quoted}":
-        return None
-    made = f"[{{ url = {quoted} }}]" if key == "index" else f"[{quoted}]"
-    return Edit(file="pyproject.toml", before=line, after=f"{key} = {made}")
 
 
 def _wheels_elsewhere(uv: FailedUv, path: str) -> Hint:
