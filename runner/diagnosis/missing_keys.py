@@ -61,7 +61,6 @@ def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
             or (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
             or (_by_position(case, frame, key, there) if kind == "label" and not is_text else [])
             or (_of_the_index(case, frame, key) if attributes.get("in_index") else [])
-            or (_of_the_posterior(case, frame, key) if "posterior" in there else [])
             or _read_otherwise(case, made, key, there)
             or hints
             or _grouped_by(case, exception, kind)
@@ -125,15 +124,10 @@ def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list
     return [Hint(f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
 
 
-def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None:
-    """The line that asks for a key of a part, or another view, of what it asks for it now."""
-    written = rf"\b([\w.]+)\[(['\"]){re.escape(key)}\2\]"
-    return case.edit_of(frame, written, lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}")
-
-
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
     title = f"{printable(key)} is the name of its index: make a column of it, .reset_index()"
-    return [Hint(title, edit=_subscripted(case, frame, key, "reset_index()"))]
+    written = rf"\b([\w.]+)(\[(['\"]){re.escape(key)}\3\])"
+    return [Hint(title, edit=case.edit_of(frame, written, r"\1.reset_index()\2"))]
 
 
 def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[Hint]:
@@ -155,12 +149,6 @@ def _by_position(case: Case, frame: Frame, key: str, there: list[str]) -> list[H
     if edit:
         return [Hint(by_iloc, edit=edit), require(case, "pandas", "<3", f"or {older}")]
     return [require(case, "pandas", "<3", older), Hint(f"or {by_iloc}")]
-
-
-def _of_the_posterior(case: Case, frame: Frame, key: str) -> list[Hint]:
-    """PyMC and ArviZ give back groups, of which one has the parameters."""
-    edit = _subscripted(case, frame, key, "posterior")
-    return [Hint("look for it in the group that has the parameters: .posterior", edit=edit)]
 
 
 def _grouped_by(case: Case, exception: ExceptionInfo, kind: object) -> list[Hint]:
