@@ -23,7 +23,7 @@ from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import printable
 from runner.diagnosis.uv.error import FailedUv
 from runner.diagnosis.uv.hints import uv_setting
-from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
+from runner.diagnosis.uv.not_shipped import say_what_to_ship
 from runner.diagnosis.uv.project_settings import as_lists
 from runner.diagnosis.uv.python import minors_of, python_hints
 from runner.diagnosis.uv.requirement_edits import another_version, requirement_for
@@ -389,11 +389,6 @@ def _of_the_bundle(uv: FailedUv, words: str) -> list[Hint]:
         return [Hint(f"give it a version of numbers (PEP 440), such as {version}", edit=edit)]
     if unset := _NAME_MISSING.search(words):
         return _no_version(uv.case, unset[1] or unset[5] or "", unset[2] or unset[4])
-    if "cannot package module without docstring" in words:
-        return [
-            only_dependencies(uv.case, ""),
-            Hint("or begin its module with a docstring, and with __version__"),
-        ]
     at = re.match(r"(\S{1,200}?):(\d+):\d+: ", words)
     if at is not None and at[1] in uv.case.bundle_files:
         return [Hint(f"correct {printable(at[1])}:{at[2]}")]
