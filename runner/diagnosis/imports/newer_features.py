@@ -74,9 +74,7 @@ _FEATURES = [
     _method("PosixPath", "readlink", "3.9", "os.readlink"),
     _method("PosixPath", "is_relative_to", "3.9", "relative_to, which raises ValueError"),
     _method("PosixPath", "with_stem", "3.9", "with_name"),
-    _method("PosixPath", "hardlink_to", "3.10", "os.link"),
     _method("PosixPath", "walk", "3.12", "os.walk"),
-    _method("PosixPath", "copy", "3.14", "shutil.copy"),
     _method("int", "bit_count", "3.10", "bin(n).count('1')"),
     _method("int", "is_integer", "3.12"),
     _method("Random", "randbytes", "3.9", "os.urandom, or getrandbits"),
@@ -86,12 +84,9 @@ _FEATURES = [
     _argument("dataclass", "slots", "3.10", r"dataclass\(\) got .* argument 'slots'", "__slots__"),
     _argument("dataclass", "kw_only", "3.10", r"dataclass\(\) got .* argument 'kw_only'"),
     _argument("field", "kw_only", "3.10", r"field\(\) got .* argument 'kw_only'"),
-    _builtin("aiter", "3.10", "x.__aiter__()"),
     _builtin("anext", "3.10", "await x.__anext__()"),
-    _builtin("EncodingWarning", "3.10"),
     _builtin("ExceptionGroup", "3.11", "the package exceptiongroup"),
     _builtin("BaseExceptionGroup", "3.11", "the package exceptiongroup"),
-    _builtin("PythonFinalizationError", "3.13", "RuntimeError"),
 ]  # fmt: skip
 
 # Lengths are bounded, so that no search takes long.
