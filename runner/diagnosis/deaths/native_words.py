@@ -141,10 +141,6 @@ _KINDS = [
     _kind(r"^Intel (?:oneAPI )?MKL (?:FATAL )?ERROR: .+$",
           "The Math Kernel Library is not complete, or not in one version.",
           "install mkl and what uses it from one source, in matching versions"),
-    # The dynamic loader of a glibc that was built for a newer processor.
-    _kind(r"^Fatal glibc error: CPU does not support .+$",
-          "The C library was built for a newer processor than this one.",
-          "use a container image or a system that is built for this processor"),
 ]  # fmt: skip
 
 

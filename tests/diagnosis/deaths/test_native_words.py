@@ -61,7 +61,6 @@ SAID = [
     ),
     ("OMP: Error #179: Function Can't open SHM failed:", None, "OpenMP"),
     ("Intel MKL FATAL ERROR: Cannot load libmkl_avx2.so or libmkl_def.so.", None, "Math Kernel"),
-    ("Fatal glibc error: CPU does not support x86-64-v3", None, "newer processor"),
 ]
 
 
