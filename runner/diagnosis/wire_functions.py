@@ -37,7 +37,8 @@ def is_stub(frame: Frame | None) -> bool:
 
 
 def stub_hint(case: Case) -> Hint:
-    if not any(file.endswith((".py", ".ipynb")) for file in case.bundle_files if file != "wire.py"):
+    others = [file for file in case.bundle_files if file != "wire.py"]
+    if others and not any(file.endswith((".py", ".ipynb")) for file in others):
         return Hint(
             "the bundle has no Python but this: have it start the model here, with"
             " subprocess.run([...], check=True), and return what that writes"

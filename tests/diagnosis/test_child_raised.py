@@ -205,7 +205,6 @@ async def test_a_stub_says_which_function_is_to_be_written(words: str, tmp_path:
 
 
 async def test_a_wire_function_that_calls_no_model_says_how_it_is_written(tmp_path: Path) -> None:
-    (tmp_path / "model.py").touch()
     report = await report_of(tmp_path, f"{EXAMPLE}\n")
     assert report.summary == "wire.py:3 (wire) calls no model yet"
     (hint,) = report.hints
