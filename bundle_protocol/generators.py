@@ -18,9 +18,10 @@ one before each task.
 
 where ``mixed(S, n)`` is ``(S + S // 2**32 * 2654435761 + n * 1640531527) % 2**32``. In what numba
 has compiled, ``random`` begins with ``mixed(S, 4)`` and ``numpy.random`` with ``mixed(S, 5)``;
-polars with ``polars.set_random_seed(mixed(S, 6))``. So seeds below 2**32 all have numbers of their
-own, apart from each other's and from those of the generators that a bundle makes of the seed
-itself. For more than 32 bits NumPy would have to make an array, which takes a tenth of a fork.
+polars with ``polars.set_random_seed(mixed(S, 6))``, networkit with ``setSeed(mixed(S, 7), True)``.
+So seeds below 2**32 all have numbers of their own, apart from each other's and from those of the
+generators that a bundle makes of the seed itself. For more than 32 bits NumPy would have to make an
+array, which takes a tenth of a fork.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from bundle_protocol.databases import tell_opened
 from bundle_protocol.entropy import is_installed, is_standard_library
 from bundle_protocol.linked_files import own_copy, writes
 from bundle_protocol.messages import MAX_READ_FILES
+from bundle_protocol.own_kills import tell_own_kills
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.started_scripts import DEVICES, StartedScripts
@@ -91,6 +92,7 @@ class Outside:
         python: Any = builtins
         python.open = io.open = _Open(self)
         tell_opened(self.opening)
+        tell_own_kills()
         StartedScripts(note)
         self._unasked = UnaskedWork(note)
 

@@ -289,33 +289,44 @@ class TorchRandom(Library):
 class PolarsRandom(Library):
     """The one that polars draws from where it is given no seed. Nobody can read its state."""
 
+    _name, _number = "set_random_seed", 6
+    _more: tuple[object, ...] = ()
+
     def __init__(self, module: Any, entropy: Entropy) -> None:
         super().__init__(module, entropy)
-        self._set_seed = module.set_random_seed
-        self._own: int | None = None
-        """The seed that the bundle has given it."""
+        self._set_seed = getattr(module, self._name)
+        self._own: Any = None
+        """The arguments with which the bundle has seeded it."""
 
     def seed(self, seed: int) -> None:
-        self._set_seed(mixed(seed, 6))
+        self._set_seed(mixed(seed, self._number), *self._more)
 
     def watch(self, seed: int) -> None:
         self.seed(seed)
 
-        def set_random_seed(seed: int) -> None:
-            self._set_seed(seed)
-            self._own = seed
+        def set_seed(*arguments: object, **options: object) -> None:
+            self._set_seed(*arguments, **options)
+            self._own = arguments, options
 
-        self._module.set_random_seed = set_random_seed
+        setattr(self._module, self._name, set_seed)
 
     def keep(self) -> bool:
-        self._module.set_random_seed = self._set_seed
+        setattr(self._module, self._name, self._set_seed)
         return self._own is not None
 
     def restore(self) -> None:
-        self._set_seed(self._own)
+        arguments, options = self._own
+        self._set_seed(*arguments, **options)
 
     def state(self) -> object:
         return self._own
+
+
+class NetworkitRandom(PolarsRandom):
+    """NetworKit's; each of its threads has one, whose number counts too."""
+
+    _name, _number = "setSeed", 7
+    _more = (True,)
 
 
 LIBRARIES: dict[str, type[Library]] = {
@@ -323,6 +334,7 @@ LIBRARIES: dict[str, type[Library]] = {
     "numpy.random": NumPyRandom,
     "torch": TorchRandom,
     "polars": PolarsRandom,
+    "networkit": NetworkitRandom,
 }
 
 AT_IMPORT = 0xD1B54A32D192ED03

@@ -260,8 +260,8 @@ class Dialogue:
 
     def task_died(self, ended: Exit, pid: int) -> Failure:
         """The process that the child had forked for the task ended without an answer."""
-        failure = self.failure(self._death(Phase.EXECUTE, ended))
         self._child.pid = pid
+        failure = self.failure(self._death(Phase.EXECUTE, ended))
         _write_exit(self._child, ended)
         return failure
 

@@ -351,7 +351,16 @@ KILLS = (
         "child-crashed-flood",
         Code.CHILD_CRASHED,
         "it writes 50 kB to standard error, and is killed",
-        task("os.write(2, b'day 1\\n' * 8_000)\nos.kill(os.getpid(), signal.SIGKILL)"),
+        task("os.write(2, b'day 1\\n' * 8_000)\nsignal.raise_signal(signal.SIGKILL)"),
+    ),
+    Scenario(
+        "child-crashed-own-group",
+        Code.CHILD_CRASHED,
+        "a task ends the group of a program that it has started, which is its own",
+        task(
+            "slow = subprocess.Popen(['sleep', '60'])\nos.killpg(os.getpgid(slow.pid), 15)",
+            "import subprocess",
+        ),
     ),
     Scenario(
         "child-exited-daemon",

@@ -475,7 +475,7 @@ def test_an_exception_that_is_no_exception_class_is_reported_too(raised: str, bu
         ("sys.exit()", 0, b""),
         ("sys.exit('no data for 2031')", 1, b"no data for 2031\n"),
         ("os._exit(7)", 7, b""),
-        ("os.kill(os.getpid(), 9)", -9, b""),
+        ("signal.raise_signal(9)", -9, b""),
     ],
 )
 @pytest.mark.parametrize("phase", ["load", "task"])
@@ -483,9 +483,9 @@ def test_code_that_exits_really_exits(
     phase: str, code: str, status: int, stderr: bytes, bundle: Path
 ) -> None:
     if phase == "load":
-        write_wire(bundle, "return {'x': b''}", head=f"import os, sys\n{code}")
+        write_wire(bundle, "return {'x': b''}", head=f"import os, signal, sys\n{code}")
     else:
-        write_wire(bundle, code, head="import os, sys")
+        write_wire(bundle, code, head="import os, signal, sys")
     with Child(sys.executable, bundle) as child:
         assert child.receive()["method"] == "hello"
         described = {"path": str(bundle), "wire": "wire.py:wire", "installed": False, "site": []}

@@ -683,29 +683,51 @@ def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_se
     assert first == other != warm[0]
 
 
+NETWORKIT = """
+seeded = []
+def setSeed(seed, useThreadId):
+    seeded[:] = [seed, useThreadId]
+def drawn():
+    seeded[0] += 1
+    return list(seeded)
+"""
+
+
 @pytest.mark.parametrize("where", ["import", "task"])
-def test_what_polars_draws_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
-    bundle: MakeBundle, cache: Path, where: str
+@pytest.mark.parametrize(
+    ("library", "draw", "seed"),
+    [
+        (
+            "polars",
+            "[(n := polars.DataFrame({'a': range(50)})).sample(5)['a'].to_list(),"
+            " n['a'].shuffle().to_list()]",
+            "set_random_seed(seed=7)",
+        ),
+        ("networkit", "networkit.drawn()", "setSeed(7, useThreadId=True)"),
+    ],
+)
+def test_what_a_native_library_draws_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
+    bundle: MakeBundle, cache: Path, where: str, library: str, draw: str, seed: str
 ) -> None:
     made = bundle(
         f"""
         import json
-        {"import polars" if where == "import" else ""}
+        {f"import {library}" if where == "import" else ""}
         def wire(entrypoint, params, seed):
-            import polars
-            numbers = polars.DataFrame({{"a": range(50)}})
-            drawn = [numbers.sample(5)["a"].to_list(), numbers["a"].shuffle().to_list()]
-            return {{"seen": json.dumps({{"seen": drawn}}).encode()}}
+            import {library}
+            return {{"seen": json.dumps({{"seen": {draw}}}).encode()}}
         """,
-        "polars\n",
+        "polars\n" if library == "polars" else "",
     )
+    if library == "networkit":  # in its place, as it is large
+        (made / "networkit.py").write_text(NETWORKIT)
     warm, fork = (run(made, cache, isolation, [1, 2, 1]) for isolation in ("warm", "fork"))
     assert warm == fork
     assert warm[0] == warm[2] != warm[1]
     assert run(made, cache, "fresh", [2]) == [warm[1]]
     if where == "import":
         unseeded = (made / "wire.py").read_text()
-        (made / "wire.py").write_text(unseeded + "polars.set_random_seed(7)\n")
+        (made / "wire.py").write_text(f"{unseeded}{library}.{seed}\n")
         warm, fork = (run(made, cache, isolation, [1, 2, 1]) for isolation in ("warm", "fork"))
         assert warm == fork == [warm[0]] * 3
         assert run(made, cache, "fresh", [2]) == [warm[0]]

@@ -40,10 +40,10 @@ def wire(entrypoint, params, seed):
         Path(params["file"]).touch()
         time.sleep(1000)
     if entrypoint == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+        signal.raise_signal(signal.SIGKILL)
     if entrypoint == "killed once" and not Path(params["file"]).exists():
         Path(params["file"]).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        signal.raise_signal(signal.SIGKILL)
     if entrypoint == "kill the worker" or (
         entrypoint == "kill the worker once" and not Path(params["file"]).exists()
     ):

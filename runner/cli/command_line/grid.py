@@ -85,7 +85,7 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
             )
         with _said_of(f"{option}={text}: {word}"):
             part = number_range(word)
-        if part is None:  # 1e999 is JSON, and infinite
+        if part is None:
             part = list(read_values([f"{name}={word}"], "--grid").values())
         parts.append(part)
     with _said_of(option):

@@ -25,6 +25,8 @@ _COMPUTED = re.compile(r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?(?:(?:[+*^]|\*\*)[-+]?[0-9
 _OF_SPREADSHEET = re.compile(r"#(?:N/A|NULL!|NUM!|REF!|VALUE!|DIV/0!|NAME\?)")
 _MISSING = "NA", "N/A"
 _DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{EN DASH}"), "-")
+ALLOWED = "a finite number such as 0.1, a list such as [1, 2] or null"
+"""Said where it is not known what is meant."""
 _BRACKETS = ("{}", "[]", "()", "''")
 
 

@@ -1,6 +1,7 @@
 """Reads what the command line takes as JSON, and names the place where it is not JSON."""
 
 import json
+import math
 import re
 import shlex
 import sys
@@ -8,14 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.cli.command_line.commands import Check, Exec, Matrix
-from runner.cli.command_line.param_words import meant_value
+from runner.cli.command_line.param_words import ALLOWED, meant_value
 from runner.defaults import MAX_SEED
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
 from runner.task import Task, check_task, params_invalid
 
-# Python's json takes these for numbers. A string is matched first, so that none is seen in one.
-_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 # A key with its colon, any other string, or what an object begins and ends with.
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
 _LONGEST_SHOWN = 1000
@@ -156,7 +155,9 @@ def decode_json(data: bytes, name: str, line: int = 1, *, whole: bool = False) -
         hint = _python_hint(text, name if whole else None)
         raise _invalid(f"{place} is not JSON: {error.msg}", hint or _USAGE) from error
     except _NotANumber as error:
-        at = next(match.start() for match in _CONSTANT.finditer(text) if match[1])
+        # A string is matched first, so that it is not seen in one.
+        words = re.finditer(rf'"(?:[^"\\]|\\.)*"|(?<![\w.])({re.escape(error.word)})', text)
+        at = next(match.start() for match in words if match[1])
         number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
         raise _invalid(f"{name}:{number}:{column}: {error}") from error
     except _Duplicate as error:
@@ -253,8 +254,7 @@ def parse_value(name: str, text: str, option: str = "--param") -> Any:
     if meant is None:
         return text
     string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
-    values = "values with commas between them" if option == "--grid" else "JSON"
-    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else values
+    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else ALLOWED
     raise _invalid(
         f"{option} {name}={text} is not JSON, and looks like a value that is not a string",
         Hint(f"write {value} for the value, {option} {string} for the string"),
@@ -262,7 +262,11 @@ def parse_value(name: str, text: str, option: str = "--param") -> Any:
 
 
 class _NotANumber(ValueError):
-    pass
+    """JSON has no such number, though Python reads one."""
+
+    def __init__(self, word: str, why: str) -> None:
+        super().__init__(f"{word} {why}")
+        self.word = word
 
 
 class _Duplicate(ValueError):
@@ -275,7 +279,9 @@ class _Duplicate(ValueError):
 
 def _loads(text: str) -> Any:
     """:raises ValueError: it is not JSON."""
-    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+    return json.loads(
+        text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object
+    )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -290,7 +296,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _NotANumber(f"{name} is not JSON (RFC 8259, section 6)")
+    raise _NotANumber(name, "is not JSON (RFC 8259, section 6)")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _NotANumber(text, "is too large for a number: a float ends at 1.8e308")
+    return number
 
 
 def json_kind(value: object) -> str:

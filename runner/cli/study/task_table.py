@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner.cli.command_line.param_words import meant_value
+from runner.cli.command_line.param_words import ALLOWED, meant_value
 from runner.cli.command_line.params import parse_value, read_seed
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
@@ -107,7 +107,7 @@ def _value(column: str, text: str) -> Any:
     try:
         return parse_value(column, text)
     except Failure:
-        value = _field(meant_value(text) or "JSON")
+        value = _field(meant) if (meant := meant_value(text)) else ALLOWED
         string = _field(json.dumps(text, ensure_ascii=False))
         raise params_invalid(
             f"column {column}: {text} is not JSON, and looks like a value that is not a string",

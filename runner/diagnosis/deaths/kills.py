@@ -1,7 +1,10 @@
 """Findings about a signal that the kernel or somebody else sent to a child: limits and kills.
 
-A process cannot know who sent a signal that ends it, nor can its parent (wait(2)).
+A process cannot know who sent a signal that ends it, nor can its parent (wait(2)). What Python code
+of the child sends to its own process, the child says beforehand (:mod:`bundle_protocol.own_kills`).
 """
+
+import re
 
 from runner.diagnosis.case import DOING, Case, Finding
 from runner.diagnosis.deaths.exit import Exit
@@ -31,6 +34,9 @@ _FROM_WITHIN = {
     "SIGPIPE": "It wrote to a pipe or socket that nobody reads, after native code took back"
     " Python's way of making that an error.",
 }
+_SENT = re.compile(
+    r"^bundle_protocol: (.+):(\d+) sends (SIG\w+) to process (?:group )?(\d+)$", re.MULTILINE
+)
 _NEAR = 0.9
 """The share of a limit from which on it counts as reached: what is measured is a little less."""
 _NEAR_SECONDS = 0.5
@@ -39,6 +45,9 @@ _NEAR_SECONDS = 0.5
 
 def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
     """A signal ended the child that does not come of a fault in its code."""
+    for file, line, name, pid in _SENT.findall(stderr):
+        if name == signal_name and case.child and case.child.pid == int(pid):
+            return _by_itself(case, name, f"{case.short_path(file)}:{line}")
     if signal_name == "SIGXCPU" or _is_over_cpu_limit(ended, signal_name):
         return _cpu_time(case, ended, signal_name, stderr)
     if signal_name == "SIGXFSZ":
@@ -65,6 +74,17 @@ def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
             r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
         ),
         retryable=outside,
+    )
+
+
+def _by_itself(case: Case, signal_name: str, place: str) -> Finding:
+    return case.found(
+        Code.CHILD_CRASHED,
+        f"{signal_name} ended the child {DOING[case.phase]}: {place} sent it",
+        "The code there has signalled its own process, its parent, or a group that it is in: what a"
+        " task starts is in the task's group too, unless start_new_session=True is given.",
+        Hint(f"see {place}: signal what the task has started, each by its own number"),
+        retryable=False,
     )
 
 
@@ -146,9 +166,9 @@ def _killed(case: Case, ended: Exit, stderr: str) -> Finding:
     else:
         why = _last_words(stderr)
         explanation = (
-            "Somebody outside killed it, and a process that is killed so can say nothing. It is"
-            " not known who: a batch system at a limit, a container's stop, or a person."
-            f" {counters}"
+            "Somebody killed it, and a process that is killed so can say nothing. It is not known"
+            " who: a batch system at a limit, a container's stop, a person, or the task itself by a"
+            f" shell or native code. {counters}"
         )
     return case.found(
         Code.CHILD_CRASHED,

@@ -80,6 +80,14 @@ _CODE = (
 )
 _NUMBER = rb"(?i)[-+]?(?:\d{1,8}|\d*\.\d*(?:e[+-]?\d+)?)"
 _WORD = re.compile(rb"[A-Za-z]?[a-z]+|[A-Z]{2,12}")
+# The further words of a passphrase. Names of other values, code and remarks end it.
+_MORE_WORDS = re.compile(
+    rb"(?:[ \t]{1,4}(?![\w.-]{1,60}[:=])(?:[^\s'\"`,;&\\()\[\]{}<>=#|]|'(?=\w)){1,200}"
+    rb"(?=[\s'\"`,;&\\)\]}]|\Z)){0,40}"
+)
+_REFUSED = re.compile(
+    rb"(?i)\b(?:no|not|wrong|bad|invalid|incorrect|missing|without|weak|empty)[ \t]\Z"
+)
 
 
 class _Patterns:
@@ -280,7 +288,13 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
     kind = match.lastgroup or ""
     if _is_readable(data, match, kind, password=is_password(name)):
         return None
-    return Span(begin, *match.span(kind))
+    start, stop = match.span(kind)
+    said = re.fullmatch(rb"\s*:[^=]*\s", match["separator"])
+    if said and kind == "bare" and is_password(name):
+        refused = _REFUSED.search(data[max(begin - 12, 0) : begin])
+        more = None if refused else _MORE_WORDS.match(data, stop)
+        stop = more.end() if more else stop
+    return Span(begin, start, stop)
 
 
 def _is_header(data: bytes, begin: int, end: int) -> bool:

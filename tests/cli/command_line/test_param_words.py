@@ -14,7 +14,7 @@ from runner.diagnosis.case import Failure
         *[(word, "false") for word in ("False", "NO", "off")],
         *[(word, "null") for word in ("None", "Null", "~")],
         ("nan", "null"),
-        *[(word, "") for word in ("-Infinity", "+inf", ".inf", "1_0e999")],
+        *[(word, "") for word in ("-Infinity", "+inf", ".inf", "1_0e999", "1e400")],
         *[("007", "7"), ("-007", "-7"), ("+5", "5"), ("1_000", "1000"), ("0x1F", "31")],
         *[(".5", "0.5"), ("3.", "3.0"), ("-.5e-3", "-0.0005"), ("0b11", "3")],
         *[("('a', 1)", '["a", 1]'), ("{'a': None}", '{"a": null}'), ("'a b'", '"a b"')],
@@ -22,7 +22,7 @@ from runner.diagnosis.case import Failure
         *[("NA", "null"), ("N/A", "null"), ("#DIV/0!", ""), ("#NAME?", ""), ("\u20130.5", "-0.5")],
         *[("0.1+0.2", ""), ("1e3*-2", ""), ("2**10", ""), ("50%", ""), ("2.5 %", "")],
         *[("0.1 0.2", ""), ("1; -2e-3\t3", "")],
-        *[("[1, 2", ""), ('{"a": 1', "")],
+        *[("[1, 2", ""), ('{"a": 1', ""), ("[1e400]", "")],
         *[("{a: 1}", ""), ("[1, 2,, 3]", ""), ("9" * 5000, "")],
     ],
 )
@@ -30,6 +30,22 @@ def test_a_value_of_python_or_yaml_is_refused_with_its_json(text: str, meant: st
     assert meant_value(text) == meant
     with pytest.raises(Failure, match="is not JSON, and looks like a value"):
         parse_value("name", text)
+
+
+@pytest.mark.parametrize("text", ["1e400", "-inf", "-.inf", "10%", "1 2 3", "[1e400]", "1+2"])
+def test_where_it_is_not_known_what_is_meant_the_hint_says_what_may_be_written(text: str) -> None:
+    with pytest.raises(Failure) as raised:
+        parse_value("x", text, "--grid")
+    assert f"--grid x={text} " in raised.value.finding.summary
+    (hint,) = raised.value.finding.hints
+    assert "a finite number such as 0.1, a list such as [1, 2] or null for the value" in hint.title
+    assert f"""--grid 'x="{text}"' for the string""" in hint.title
+
+
+def test_a_number_in_a_file_that_no_float_holds_is_named_with_its_place() -> None:
+    with pytest.raises(Failure) as raised:
+        decode_json(b'{"a": "1e400",\n "b": [0.5, -1e400]}', "p.json")
+    assert "p.json:2:13: -1e400 is too large" in raised.value.finding.summary
 
 
 @pytest.mark.parametrize(

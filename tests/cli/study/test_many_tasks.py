@@ -355,7 +355,9 @@ def test_a_database_is_read_by_who_does_not_write_to_it(
     assert [line.get("read_files") for line in lines] == [[str(data)], None]
 
 
-@pytest.mark.parametrize("when", ["import", "task", "library", "elsewhere", "package"])
+@pytest.mark.parametrize(
+    "when", ["import", "task", "library", "keyword", "class", "method", "elsewhere", "package"]
+)
 def test_the_same_command_again_runs_what_has_read_a_file_that_was_replaced(
     run: Run, bundle: Path, tmp_path: Path, when: str
 ) -> None:
@@ -365,6 +367,18 @@ def test_the_same_command_again_runs_what_has_read_a_file_that_was_replaced(
         lines = "import os", "def read_csv(path): return os.read(os.open(path, os.O_RDONLY), 9)"
         (bundle / "polars.py").write_text("\n".join(lines))
         read = f"__import__('polars').read_csv({str(data)!r})"
+    elif when == "keyword":
+        lines = "import os", "def read_table(source): return os.read(os.open(source, 0), 9)"
+        (bundle / "pyarrow").mkdir()
+        (bundle / "pyarrow" / "feather.py").write_text("\n".join(lines))
+        read = f"__import__('pyarrow.feather').feather.read_table(source={str(data)!r})"
+    elif when in ("class", "method"):
+        module, name = ("netCDF4", "Dataset") if when == "class" else ("tables", "File")
+        (bundle / f"{module}.py").write_text(
+            f"import os\nclass {name}:\n    __slots__ = ('read',)\n"
+            "    def __init__(self, path): self.read = os.read(os.open(path, 0), 9)\n"
+        )
+        read = f"__import__({module!r}).{name}({str(data)!r}).read"
     elif when == "elsewhere":
         read = f"(__import__('os').chdir({str(tmp_path)!r}), open('data.csv', 'rb').read())[1]"
     elif when == "package":

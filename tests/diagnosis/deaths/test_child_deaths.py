@@ -108,7 +108,7 @@ def test_a_process_that_holds_much_dies_like_any_other(holding: str, die: DieAtW
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
         {holding}
         os.write(2, b"last words\\n")
-        os.kill(os.getpid(), signal.SIGKILL)
+        signal.raise_signal(signal.SIGKILL)
         """
     )
     assert report.summary == "SIGKILL ended the child while it ran the task: last words"

@@ -19,6 +19,9 @@ SECRETS = [
     # quoted, with whatever a password may have
     *('password="hunter2 b"', 'password="hunter2, b"', "password='hunter2; b'"),
     *("password='hunter2\"b c'", "password='it\\'s hunter2'", "PASSWORD=it'shunter2"),
+    # unquoted, of several words
+    *("passphrase: hunter2 hunter2 hunter2", "INFO Passphrase: a hunter2", "secret: a hunter2"),
+    *("  password: a hunter2\n  user: x", "passphrase: |\n  a hunter2", "passphrase:\ta hunter2"),
     # in URLs
     *("postgres://u:p@hunter2@host/db", "postgres://u:p/hunter2@host/db", "https://hunter2@h/x"),
     *("postgres://u:p's\"hunter2@host.org/db", "https://h/x?sig=hunter2", "https://h/?token=hunter2"),
@@ -117,6 +120,30 @@ def test_each_kind_of_secret_is_masked_in_reports_and_recordings_alike(text: str
     masked = replace_secrets(wire, lambda secret: b"*" * len(secret), json=True)
     assert len(masked) == len(wire)
     assert mask_text(json.loads(masked)["message"]) == shown
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        *(" user: alice", " host=db.org", " # of alice", " (of alice)", ", user: alice"),
+        *("\nx: a b", ") or not", " -> x", "; retrying in 3 s", "' for alice"),
+    ],
+)
+def test_what_follows_a_password_of_several_words_stays_readable(after: str) -> None:
+    assert mask_text(f"password: abc d-e{after}") == f"password: ****{after}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("password = ", " if b else c"),
+        ("no password: ", " PGPASSWORD to have one"),
+        ("def f(password: ", " | None = None) -> bool: ..."),
+        ("token: ", " and then more"),
+    ],
+)
+def test_what_follows_in_code_and_in_words_about_it_stays_readable(before: str, after: str) -> None:
+    assert mask_text(f"{before}Hunter2{after}") == f"{before}****{after}"
 
 
 @pytest.mark.parametrize(
