@@ -172,11 +172,12 @@ def _missing_from(folder: Path, pyproject: Pyproject | None, named: str | None) 
     model = None if has_wire else _what_runs(folder, known, named)
     missing, is_empty = _Missing(), False
     file = None if model is None or isinstance(model, str) else model.file
-    if described and file:
+    code = None
+    if file or not described:
         code = needed_by_code(folder, file) or python_files(folder, file)
+    if described:
         missing.edit = requirements_edit(folder, known, code) if code else None
-    elif not described:
-        code = needed_by_code(folder, file) or python_files(folder, file)
+    else:
         if foreign and file:
             foreign = foreign.with_needs_of(code)
         foreign = foreign or code
