@@ -148,7 +148,7 @@ def test_tasks_come_through_a_named_pipe(run: Run, tmp_path: Path) -> None:
         ('{"seed" 1}', 9, "is not JSON: Expecting ':'"),
         ("  [1]", 3, "holds a JSON array, not an object"),
         ('{"params": {"a": "NaN", "b": NaN}}', 30, "NaN is not JSON"),
-        ('{"params": {"a": [1e999]}}', 2, "params['a'][0] is inf"),
+        ('{"params": {"a": [1e999]}}', 19, "1e999 is too large for a number"),
         ('{"id": "\udcff"}', 9, "is not JSON: invalid start byte in UTF-8"),
         ('{"params": {"seed": 1}, "seed": -1}', 25, "the seed is -1"),
         ('{"seed": 1.0}', 2, "the seed is 1.0, a float"),
