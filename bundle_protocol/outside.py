@@ -213,8 +213,10 @@ class Outside:
         state = None
         with suppress(OSError):  # It is made now.
             state = os.stat(path)
-        if writes and (anew or state is None or state.st_mtime_ns > self._since):
-            self._take_turn(path, frame)
+        if writes:
+            # A task of another child may have made it before this one had imported the bundle.
+            is_old = not anew and state is not None and state.st_mtime_ns <= self._since
+            self._take_turn(path, frame, if_held=is_old)
         is_file = state is not None and stat.S_ISREG(state.st_mode)
         if not anew and state is not None and is_file and not path.startswith(self._inside):
             self._is_read(path, state.st_mtime_ns)
@@ -233,10 +235,10 @@ class Outside:
                 if not path.endswith(_LOCKS):  # By it, a model has its tasks take turns.
                     self._take_turn(path, frame)
 
-    def _take_turn(self, path: str, frame: FrameType | None) -> None:
+    def _take_turn(self, path: str, frame: FrameType | None, *, if_held: bool = False) -> None:
         path = os.path.realpath(path)
         if not (path.startswith(os.path.realpath(self._inside)) or self._is_librarys(path, frame)):
-            self._turns.take(path)
+            self._turns.take(path, if_held=if_held)
 
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
         """A file was opened.

@@ -26,7 +26,7 @@ LOCKS = "/dev/shm/modelops-runner-"
 _HIGH_DESCRIPTOR = 512
 # Of Linux (fcntl(2)). A lock of an open file is that of all processes which have inherited it; one
 # of a process (F_SETLK) would keep a pool's workers from what their own task has.
-_F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
+_F_OFD_GETLK, _F_OFD_SETLK, _F_OFD_SETLKW = 36, 37, 38
 _WHILE_HOLDING = 0
 """The place of the lock that a task needs in order to wait while others may wait for it."""
 
@@ -62,8 +62,11 @@ class Turns:
                 os.close(self._lock)
             self._lock = None
 
-    def take(self, path: str) -> None:
-        """Waits until no other task has a file, which is about to be written to."""
+    def take(self, path: str, *, if_held: bool = False) -> None:
+        """Waits until no other task has a file, which is about to be written to.
+
+        :param if_held: only where another task has it by now: it may be read alone.
+        """
         if not self._under_way:
             return
         with suppress(OSError):
@@ -74,6 +77,8 @@ class Turns:
         if self._lock is None or place in self._held:
             return
         with suppress(OSError):  # The file system has no locks.
+            if if_held and self._ask(_F_OFD_GETLK, fcntl.F_WRLCK, place, 1) == fcntl.F_UNLCK:
+                return
             if not self._is_free(place):
                 self._wait(path, place)
             self._held.add(place)
@@ -102,10 +107,13 @@ class Turns:
             return False
         return True
 
-    def _ask(self, command: int, kind: int, place: int, length: int) -> None:
+    def _ask(self, command: int, kind: int, place: int, length: int) -> int:
+        """Return the kind of lock that the kernel answers with."""
         assert self._lock is not None
         # struct flock of Linux (fcntl(2)).
-        fcntl.fcntl(self._lock, command, struct.pack("hhqqi4x", kind, 0, place, length, 0))
+        asked = struct.pack("hhqqi4x", kind, 0, place, length, 0)
+        answer = fcntl.fcntl(self._lock, command, asked)
+        return int(struct.unpack_from("h", answer)[0])
 
     def _open(self) -> None:
         """Before the task forks, so that all of its processes have it."""

@@ -43,6 +43,15 @@ def database(place, text):
             return "another task's"
     return "its own"
 
+def made_before(place, text):
+    mine = HERE / "new.db"
+    if text == "0":
+        sqlite3.connect(mine).execute("create table seen (text)").connection.close()
+        base = sqlite3.connect(mine)
+        os.utime(mine, (1, 1))  # as if the other child had imported the bundle later
+    meet(place, text)
+    return database(place, text)
+
 def workers(place, text):
     file = HERE / "pool.csv"
     with multiprocessing.get_context("fork").Pool(2) as pool:
@@ -123,6 +132,14 @@ def read(result: Result | RunnerError) -> str:
 def turns(results: list[Result | RunnerError]) -> list[str]:
     notes = [note for result in results if isinstance(result, Result) for note in result.notes]
     return [note for note in notes if TURNS in note]
+
+
+def test_a_database_that_was_made_before_a_child_began_is_waited_for(
+    made: Path, cache: Path
+) -> None:
+    results = together(made, cache, "made_before", count=2)
+    assert [read(result) for result in results] == ["its own"] * 2
+    assert turns(results)
 
 
 @pytest.mark.parametrize(
