@@ -114,11 +114,11 @@ def _package(frame: FrameType) -> str:
 
 def is_compiled(frame: FrameType) -> bool:
     """Tell whether a frame is of compiled code, as pandas/_libs/index.pyx: it has no variables."""
-    return not os.path.isabs(frame.f_code.co_filename)
+    return not os.path.isabs(whole_path(frame.f_code.co_filename))
 
 
 def _is_library(frame: FrameType) -> bool:
-    file = whole_path(frame.f_code.co_filename)
+    file = frame.f_code.co_filename
     return (
         is_compiled(frame)
         or f"{os.sep}site-packages{os.sep}" in file

@@ -22,6 +22,7 @@ from runner import Runner
     [
         ("beta = 3\nprint(betta)\n", "NameError in sir/go.py:2: name 'betta' is not defined"),
         ("def f(x)\n    return x\n", "sir/go.py:1 is not valid for CPython"),
+        ("import copy\nrates = copy([1])\n", "sir/go.py:2 calls the module copy, and not its"),
     ],
 )
 def test_its_line_is_named_and_mended(
