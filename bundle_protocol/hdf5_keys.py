@@ -11,15 +11,13 @@ import sys
 from itertools import chain
 
 from bundle_protocol.failing_line import LITERAL, FailingLine
+from bundle_protocol.misread_files import content_of, named_in_module
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from typing import Any
 
-_QUOTED = re.compile(r"""["']([^"'\n]{1,300})["']""")
 _ASKED = re.compile(rf"\[\s*(?:{LITERAL})\s*\]")
-_MOST_LINES = 2000
-_SIGNATURE = b"\x89HDF"
 
 
 def hdf5_keys(at: FailingLine, value: Any, name: str | None, limit: int) -> list[str]:
@@ -37,7 +35,7 @@ def hdf5_keys(at: FailingLine, value: Any, name: str | None, limit: int) -> list
         if len(asked) != 1:
             return []
         root = next(filter(None, asked[0]))
-    files = [path for path in dict.fromkeys(_paths(at)) if _is_hdf5(path)]
+    files = [path for path in dict.fromkeys(_paths(at)) if content_of(path) == "hdf5"]
     if len(files) != 1:
         return []
     with sys.modules["h5py"].File(files[0], "r") as file:
@@ -65,13 +63,4 @@ def _paths(at: FailingLine) -> list[str]:
     """The texts and paths that the failing function, or its module, has in hand."""
     held = at.frame.f_locals.values()
     given = [os.fspath(one) for one in held if isinstance(one, (str, os.PathLike))]
-    quoted = _QUOTED.findall("".join(at.lines[:_MOST_LINES]))
-    return [one for one in chain(given, quoted) if isinstance(one, str)]
-
-
-def _is_hdf5(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(_SIGNATURE)) == _SIGNATURE
-    except (OSError, ValueError):
-        return False
+    return [one for one in chain(given, named_in_module(at)) if isinstance(one, str)]

@@ -90,7 +90,7 @@ def misread_file(at: FailingLine) -> dict[str, object]:
         suffix = os.path.splitext(path)[1].lower()
         expected = _EXPECTED.get(suffix)
         if expected is not None and (own or suffix in _OF_TORCH):
-            content = _content(path)
+            content = content_of(path)
             if content == "text" and suffix in _PARSED and kind.__name__ in _OF_PARSERS:
                 left, expected = _left(error), ()
                 content = CUT if left is not None and not left.strip() else "unparsed"
@@ -107,9 +107,9 @@ def misread_file(at: FailingLine) -> dict[str, object]:
     # What a library opened in another line: a database, say.
     named = {
         path: content
-        for path in dict.fromkeys(_named_in_module(at))
+        for path in dict.fromkeys(named_in_module(at))
         if (expected := _EXPECTED.get(os.path.splitext(path)[1].lower()))
-        and (content := _content(path)) in expected
+        and (content := content_of(path)) in expected
     }
     # Of several, the words do not tell which one they are about.
     words = f"{said}; {_caused_by(error)}" if len(named) == 1 else ""
@@ -150,16 +150,16 @@ def _comma(document: str, at: int) -> str:
     return text.strip() if len(text) < _MOST_LINE else ""
 
 
-def _named_in_module(at: FailingLine) -> list[str]:
+def named_in_module(at: FailingLine) -> list[str]:
     """The texts in quotes in the module of the line that failed, each of which may be a path."""
     return _QUOTED.findall("".join(at.lines[:_MOST_LINES]))
 
 
 def _empty_yaml(at: FailingLine) -> dict[str, object]:
     """The YAML file that the module of the failing line names, and in which nothing is."""
-    for path in _named_in_module(at):
+    for path in named_in_module(at):
         suffix = os.path.splitext(path)[1].lower()
-        if suffix in (".yaml", ".yml") and _content(path) is not None:
+        if suffix in (".yaml", ".yml") and content_of(path) is not None:
             with open(path, encoding="utf-8", errors="replace") as file:
                 head = file.read(_MOST_CHARACTERS)
             if all(line.lstrip()[:1] in ("", "#") for line in head.splitlines()):
@@ -193,7 +193,7 @@ def _path(value: object) -> str | None:
     return value if type(value) is str and len(value) < _MOST_CHARACTERS else None
 
 
-def _content(path: str) -> str | None:
+def content_of(path: str) -> str | None:
     """The kind of a file's content; ``None`` where it is not a file that can be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -176,17 +176,10 @@ def _package_of(folder: Path, file: str, source: Source) -> tuple[str, str]:
     if not parts or max(dots, default=0) < 1:
         return "", "."
     # One without an __init__.py is a package as well (PEP 420): of all folders that it is in.
-    top = next(
-        (
-            place
-            for place in range(len(parts))
-            if all(
-                (folder.joinpath(*parts[:end]) / "__init__.py").is_file()
-                for end in range(place + 1, len(parts) + 1)
-            )
-        ),
-        0,
-    )
+    top = len(parts)
+    while top and (folder.joinpath(*parts[:top]) / "__init__.py").is_file():
+        top -= 1
+    top = 0 if top == len(parts) else top
     return ".".join(parts[top:]), "/".join(parts[:top]) or "."
 
 

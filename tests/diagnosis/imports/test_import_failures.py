@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from children import WIRE
-from conftest import make_venv
+from conftest import make_venv, write_files
 from following import follow
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,9 +249,7 @@ def test_a_module_of_a_package_that_is_run_by_its_path_is_run_as_one_of_it(
         "sir/rates.py": "BETA = 3\n",
         "sir/go.py": "from .rates import BETA\n",
     }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+    write_files(tmp_path, files)
     with Runner(cache=cache) as runner:
         report = failure(runner, tmp_path)
         assert "imports relative to a package" in report.summary

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from children import WIRE
-from conftest import make_venv
+from conftest import make_venv, write_files
 from following import follow
 from import_failures import a_case, found, load, texts
 from recordings import failure
@@ -242,9 +242,7 @@ def test_what_a_module_lacks_is_told_and_not_its_second_name(
         "    from constants import KEY\nrain = KEY\n",
         "pack/constants.py.example": "KEY = 3\n",
     }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+    write_files(tmp_path, files)
     with Runner(cache=cache) as runner:
         assert said in failure(runner, tmp_path).summary
 
@@ -258,9 +256,7 @@ def test_a_name_that_is_asked_of_pythons_own_module_is_the_bundles(
         "    return {'v': Mean.encode()}\n",
         "module/statistics.py": "Mean = '3'\n",
     }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+    write_files(tmp_path, files)
     with Runner(cache=cache) as runner:
         report = failure(runner, tmp_path)
         assert report.summary.endswith(
