@@ -22,6 +22,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MAX_MESSAGE = 16 * 1024
 _MAX_TEXT = 4 * 1024
 _MAX_NOTES = 20
+# A note that JAX adds to every exception, about its own tracebacks.
+_OF_JAX = "JAX has removed its internal frames"
 _MAX_SAID = 2 * 1024
 _HALF_OF_CHAIN = 5
 _MAX_MEMBERS = 5
@@ -184,7 +186,8 @@ def _notes(error: BaseException) -> list[str]:
     notes = _attribute(error, "__notes__")
     if not isinstance(notes, (list, tuple)):
         return []
-    return [clip(safe_str(note), _MAX_TEXT) for note in notes[:_MAX_NOTES]]
+    texts = [clip(safe_str(note), _MAX_TEXT) for note in notes[:_MAX_NOTES]]
+    return [text for text in texts if _OF_JAX not in text]
 
 
 def _attributes(error: BaseException) -> dict[str, object]:

@@ -51,8 +51,8 @@ def other_keys(at: FailingLine) -> dict[str, object]:
         that are texts or integers, the nearest first where they are too many; ``more``, how many
         were left out, where some were, or all, as dates are; ``key``, the one that is missing;
         ``of_task``, 1 where it is the task's parameters; ``boolean``, 1 where YAML takes it for one
-        that is; of a table ``labels``: ``column``, ``row`` or ``label``; ``in_index``, 1 where a
-        column's name is its index's.
+        that is; ``within``, the one key whose own keys have it; of a table ``labels``: ``column``,
+        ``row`` or ``label``; ``in_index``, 1 where a column's name is its index's.
     """
     error = at.error
     if len(error.args) != 1:
@@ -87,6 +87,7 @@ def other_keys(at: FailingLine) -> dict[str, object]:
             "mapping": name or f"the {type(value).__name__}",
             **(at.made(name) if name else {}),
             **_shown(missing[0], keys),
+            **_within(missing[0], value, keys),
             "of_task": int(value is _parameters(at.outermost)),
             **({"labels": kind} if kind else {}),
             **({"in_index": 1} if kind == "column" and _names_index(value, missing[0]) else {}),
@@ -212,6 +213,18 @@ def _names_index(table: object, key: object) -> bool:
 
 def _read(labels: object) -> list[object]:
     return list(islice(labels, _MAX_READ)) if hasattr(labels, "__iter__") else []
+
+
+def _within(key: object, value: object, keys: list[object]) -> dict[str, object]:
+    """The one key that leads to a mapping in which the missing one is: a section, a group.
+
+    Only dicts are looked into, and what ArviZ has in memory: others may read a file for a key.
+    """
+    if type(key) is not str or not (isinstance(value, dict) or _is_of(value, "arviz")):
+        return {}
+    inner = [(one, value[one]) for one in keys if type(one) is str]  # type: ignore[index]
+    holders = [one for one, held in inner if isinstance(held, Mapping) and key in held]
+    return {"within": holders[0]} if len(holders) == 1 else {}
 
 
 def _as_boolean(key: object, keys: list[object]) -> bool:

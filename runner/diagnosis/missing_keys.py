@@ -15,6 +15,7 @@ from runner.diagnosis.report.text import one_line, printable
 _MOST_SHOWN = 300
 # As climate's files call the same; of other names, one that begins alike may mean another thing.
 _SAME = ({"lat", "latitude"}, {"lon", "long", "longitude"})
+_PLAIN = re.compile(r"[\w .-]{1,60}")
 _BOM = "\ufeff"
 
 
@@ -44,10 +45,13 @@ def missing_key(case: Case, exception: ExceptionInfo) -> Finding | None:
     own = case.is_own(exception.traceback[-1].file)
     if near and not own and not attributes.get("labels") and key not in (frame.text or ""):
         hints = [_asked_by_library(case, exception, made, key, near[0])]
+    within = str(attributes.get("within") or "")
+    if _PLAIN.fullmatch(within):
+        hints = [_level_deeper(case, frame, key, within), *hints]
     if attributes.get("of_task"):
         summary = f"{place} reads the parameter {named!r}; the task has {listed}"
         explanation = NOT_GIVEN
-        hints.append(give_parameters(case, [named], otherwise="or " if near else ""))
+        hints.append(give_parameters(case, [named], otherwise="or " if hints else ""))
     else:
         what = printable(str(attributes.get("mapping") or "the dict"))
         kind = attributes.get("labels") or "key"
@@ -122,6 +126,13 @@ def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list
     edit = case.edit_of(frame, written, lambda _: f"[{plain}]")
     way = "int(...)" if is_text else "str(...): JSON has no other keys"
     return [Hint(f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
+
+
+def _level_deeper(case: Case, frame: Frame, key: str, within: str) -> Hint:
+    """The hint where the key is one of a section's, of a group's: ``config["disease"]["beta"]``."""
+    written = rf"\[(['\"]){re.escape(key)}\1\]"
+    edit = case.edit_of(frame, written, lambda at: f"[{at[1]}{within}{at[1]}]{at[0]}")
+    return Hint(printable(f"{key!r} is one level deeper: in [{within!r}]"), edit=edit)
 
 
 def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:

@@ -238,6 +238,13 @@ def test_everything_is_bounded() -> None:
     assert len(json.dumps(data)) < 200_000
 
 
+def test_what_a_library_notes_of_itself_is_left_out() -> None:
+    error = ValueError("x")
+    words = "For simplicity, JAX has removed its internal frames from the traceback"
+    error.__notes__ = [words, "county 3"]  # type: ignore[attr-defined]
+    assert described(error)["notes"] == ["county 3"]
+
+
 def test_the_text_of_a_file_that_is_not_python_is_done_without(tmp_path: Path) -> None:
     source = tmp_path / "template.tpl"
     source.write_bytes(b"\xe9\xe9\n")

@@ -150,6 +150,32 @@ def test_a_key_of_another_type_is_named_as_that(
 
 
 @pytest.mark.parametrize(
+    ("dict_", "found"),
+    [
+        ('{"disease": {"beta": b"1"}, "run": {"n": b"2"}, "n": 3}', True),
+        # Either may be meant.
+        ('{"young": {"beta": b"1"}, "old": {"beta": b"2"}}', False),
+        ('{"disease": {"rates": {"beta": b"1"}}}', False),
+    ],
+)
+def test_a_key_of_a_section_is_found_there(
+    dict_: str, found: bool, tmp_path: Path, cache: Path
+) -> None:
+    source = f"""
+        CONFIG = {dict_}
+        def wire(e, p, s):
+            return {{"v": CONFIG['beta']}}
+        """
+    folder = bundle(tmp_path / "b", source)
+    with Runner(cache=cache) as runner:
+        report = failure(runner, folder)
+        assert ("one level deeper" in report.hints[0].title) == found
+        if found:
+            follow(report, folder)
+            assert runner.execute(folder)["v"] == b"1"
+
+
+@pytest.mark.parametrize(
     ("line", "labels", "after", "older"),
     [
         ("x = s[-1]", "0\n1\n2", "x = s.iloc[-1]", False),

@@ -61,6 +61,11 @@ def binary_failure(case: Case, exception: ExceptionInfo) -> Finding | None:
     return _other_python(case, exception)
 
 
+def says_numpy_1(text: str) -> bool:
+    """Tell whether NumPy 2 says in a text that a compiled module needs NumPy 1."""
+    return any(words in text for words in _NUMPY_2)
+
+
 def _is_refused(exception: ExceptionInfo) -> bool:
     """Tell whether it is the module's own file that "cannot be opened": Python has just found it.
 
@@ -229,7 +234,7 @@ def _numpy_abi(case: Case, exception: ExceptionInfo) -> Finding:
     package = _needed_by(exception, but="numpy")
     what = package or "a compiled module"
     version = installed_version(case, "numpy")
-    two = any(words in exception.message for words in _NUMPY_2)
+    two = says_numpy_1(exception.message)
     if version is not None and version.startswith("1."):
         # Whatever is older than what a module was compiled for says the same as NumPy 2.
         built_for = "a newer NumPy"

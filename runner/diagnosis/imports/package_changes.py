@@ -2,9 +2,11 @@
 
 import re
 
+import msgspec
 from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.imports.binary_failures import says_numpy_1
 from runner.diagnosis.imports.dependencies import installed_version, require, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.library_changes import replaced_name
@@ -56,9 +58,14 @@ def package_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     if gone is None:
         return None
     what, change = gone
+    explanation = f"the last releases with {what} are those before {change.version}."
+    if change.distribution == "numpy" and says_numpy_1(case.stderr):
+        explanation = "a compiled module here is made for NumPy 1, as it says on stderr."
+        change = msgspec.structs.replace(change, version="2")
     version = installed_version(case, change.distribution)
     is_module = exception.type == "ModuleNotFoundError"
-    if version is None and not is_module:
+    # A module of another package's, as PyMC's engines are, is missed for that one's sake alone.
+    if version is None and not (is_module and _is_of(what.partition(".")[0], change.distribution)):
         return None
     if version is not None and not _is_without(version, change):
         return None
@@ -87,7 +94,7 @@ def package_change(case: Case, exception: ExceptionInfo) -> Finding | None:
     return case.found(
         Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
         summary,
-        f"{has}; the last releases with {what} are those before {change.version}.",
+        f"{has}; {explanation}",
         *hints,
     )
 

@@ -47,6 +47,7 @@ polars 0.16 read_csv|scan_csv has_headers has_header
 sqlalchemy 2 MetaData bind ?
 sqlalchemy 2 Table autoload autoload_with=engine
 pymc 4 [A-Z]\w+ sd sigma
+pymc 4 [A-Z]\w+ testval initval
 geopandas 1.0 sjoin op predicate
 """
 

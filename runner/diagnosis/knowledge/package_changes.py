@@ -261,6 +261,8 @@ jax 0.4.25 jax.config jax
 jax 0.3.16 jax.experimental.optimizers jax.example_libraries.optimizers
 jax 0.3.16 jax.experimental.stax jax.example_libraries.stax
 jax 0.4.24 jax.linear_util jax.extend.linear_util
+pymc 4 theano pytensor
+pymc 5 aesara pytensor
 mesa 3.1 mesa.time agents.shuffle_do("step")
 mesa 3 mesa.visualization.modules
 mesa 3 mesa.visualization.ModularVisualization

@@ -249,6 +249,34 @@ def test_an_argument_that_a_library_lost_is_renamed(
         assert runner.execute(bundle)["v"] == b"1"
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_engine_of_a_package_is_the_one_that_it_has_now(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    publish(wheels, "pymc", "5.0", {"pymc.py": "", "pytensor/tensor.py": ""})
+    others = ["pymc"] if installed else []
+    bundle = _bundle(wheels.parent, "import theano.tensor as tt", *others)
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert ("which pymc 4 removed" in report.summary) == installed
+        if installed:
+            follow(report, bundle)
+            assert runner.execute(bundle)["v"] == b"1"
+
+
+def test_where_a_compiled_module_is_for_numpy_1_that_is_asked_for_at_once(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = "import sys\nprint('AttributeError: _ARRAY_API not found', file=sys.stderr)\n"
+    uses = f"{says}import numpy\nnumpy.trapz\n"
+    publish(wheels, "oldjax", "0.4", {"oldjax.py": uses}, requires=["numpy"])
+    bundle = _bundle(wheels.parent, "import oldjax", "oldjax")
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+    assert "oldjax 0.4 needs numpy<2:" in report.summary
+    assert "is made for NumPy 1" in report.explanation
+
+
 def test_a_name_that_the_newest_release_has_not_is_not_looked_for_in_a_newer_one(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
