@@ -215,6 +215,19 @@ _ADVICE = tuple(
          " with engine.begin() as c: c.execute(sqlalchemy.text(...))"),
         (r"^Attempted boolean conversion of traced array", "jax.jit knows no values, on which an"
          " `if` could decide: jnp.where(condition, a, b), or jax.lax.cond"),
+        (r"^Abstract tracer value encountered where concrete value is expected", "jax.jit knows no"
+         " values, of which a shape could be made: name that argument in jit's static_argnames"),
+        (r"^mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) and (\d+)x",
+         "hand over {1} numbers a row, which the layer is made for: it gets {0}"),
+        (r"^mat1 and mat2 must have the same dtype, but got Double and Float"
+         r"|expected scalar type Float but found Double",
+         "make them float32, as torch's weights are: .float(); NumPy's numbers are float64"),
+        (r"^element 0 of tensors does not require grad", "make what is fitted with"
+         " requires_grad=True, and compute with tensors alone: .item() and NumPy keep no gradient"),
+        (r"^grad can be implicitly created only for scalar",
+         "make one number of it first, as .sum() or .mean() does"),
+        (r"^a leaf Variable that requires grad is being used in an in-place",
+         "change it within `with torch.no_grad():`, of which no gradient is kept"),
     )
 )  # fmt: skip
 _SAYS_FLOAT = re.compile(

@@ -17,7 +17,7 @@ _TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".to
                   ".xml", ".html", ".geojson", ".asc", ""}  # fmt: skip
 # Where what is known here is raised, beside Python's own exceptions.
 _RAISED_IN = (
-    *(None, "_csv", "_pickle", "pickle", "openmm", "openmm.openmm"),
+    *(None, "_csv", "_pickle", "pickle", "openmm", "openmm.openmm", "jax.errors"),
     *("pydantic.errors", "sklearn.utils._param_validation", "_odepack", "sqlalchemy.exc"),
 )
 # By what everyone calls them.
@@ -90,6 +90,10 @@ _REWRITTEN = (
      "changes an array of JAX in its place, which has none"),
     (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*\+=\s*(.+)$", r"\1 = \1.at[\2].add(\3)",
      "changes an array of JAX in its place, which has none"),
+    (r"conversion method __array__\(\) was called on traced array", r"\b(?:np|numpy)\.(?=\w+\()",
+     "jnp.", "calls NumPy within jax.jit, of whose values it knows nothing"),
+    (r"^Can't call numpy\(\) on Tensor that requires grad", r"\.numpy\(\)", ".detach().numpy()",
+     "makes an array of a tensor that a gradient is kept of"),
     (r"unexpected keyword argument 'colou?r", r"\bcolour(s?)(?=\s*=)", r"color\1",
      "writes colour, which is color there"),
     (r"module 'datetime' has no attribute '(?:now|today|utcnow|strptime|fromisoformat|combine)'",

@@ -210,3 +210,19 @@ def test_an_element_is_taken_by_a_whole_number(line: str, values: str, after: st
 def test_a_solver_without_its_licence_is_told_as_that(said: str, *, wants: bool) -> None:
     hint = advised("model.optimize()", said)
     assert (hint is not None and "wants a licence" in hint.title) == wants
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ("mat1 and mat2 shapes cannot be multiplied (3x5 and 4x2)", "hand over 4 numbers a row"),
+        ("mat1 and mat2 must have the same dtype, but got Double and Float", ".float()"),
+        ("element 0 of tensors does not require grad and does not have", "requires_grad=True"),
+        ("grad can be implicitly created only for scalar outputs", ".sum()"),
+        ("a leaf Variable that requires grad is being used in an in-place op", "torch.no_grad()"),
+        ("Abstract tracer value encountered where concrete value is expected", "static_argnames"),
+    ],
+)
+def test_what_torch_and_jax_say_is_told_by_what_to_write(said: str, title: str) -> None:
+    hint = advised("y = step(x)", said)
+    assert hint is not None and title in hint.title
