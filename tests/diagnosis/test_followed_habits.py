@@ -162,8 +162,8 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "a = a.at[i, 0].set(b[i] + 1)"),
         ("a[0] += 1", "JAX arrays are immutable and do not support in-place item",
          "a = a.at[0].add(1)"),
-        ("return np.sin(x) * 2", "The numpy.ndarray conversion method __array__() was called on traced"
-         " array with shape float32[]", "return jnp.sin(x) * 2"),
+        ("return np.sin(x) * 2", "The numpy.ndarray conversion method __array__() was called on"
+         " traced array with shape float32[]", "return jnp.sin(x) * 2"),
         ("y = m(x).numpy()", "Can't call numpy() on Tensor that requires grad. Use tensor.detach()",
          "y = m(x).detach().numpy()"),
         ("plt.plot(x, colour='red')", "Line2D.set() got an unexpected keyword argument 'colour'",
