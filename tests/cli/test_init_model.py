@@ -159,6 +159,8 @@ SCRIPTS_OF_THEIR_FOLDER = {
     "plain": "import tools\nprint(tools.read('../data/rows.csv'))\nopen('left.txt', 'w').close()\n",
     "with options": "import argparse, os, tools\nargparse.ArgumentParser().parse_args()\n"
     "print(tools.read(os.path.join('..', 'data', 'rows.csv')))\nopen('left.txt', 'w').close()\n",
+    "with settings": "import settings, tools\n"
+    "print(tools.read(settings.ROWS))\nopen('left.txt', 'w').close()\n",
 }
 TOOLS = "import six\ndef read(path):\n    return open(path).read().split()\n"
 
@@ -170,6 +172,7 @@ def test_a_script_or_a_notebook_below_runs_as_where_it_is(
     files = {
         "data/rows.csv": "1 2\n",
         "examples/tools.py": TOOLS,
+        "examples/settings.py": "ROWS = './../data/rows.csv'\n",
         "examples/look.ipynb": NOTEBOOK,
         "examples/run.py": "import tools\nprint(tools.read('data/rows.csv'))\n",
     }

@@ -184,11 +184,17 @@ def _package_of(folder: Path, file: str, source: Source) -> tuple[str, str]:
 
 
 def _runs_in(folder: Path, file: str, source: Source) -> str:
-    """Return its own folder, where that has what its relative paths name, and the top has not."""
+    """Return its own folder, where that has what its relative paths name, and the top has not.
+
+    Paths may also be named in a module that lies beside the script, as of its settings.
+    """
     own = PurePosixPath(file).parent
+    beside = (folder / own / f"{module}.py" for module in sorted(imports_of(source.tree)))
+    modules = [read_source(path) for path in beside if path.is_file()]
     named = [
         name
-        for node in ast.walk(source.tree)
+        for one in (source, *filter(None, modules))
+        for node in ast.walk(one.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200
         # Files of a command line as well: os.system("python pendulum.py")
         for name in (node.value, *re.findall(r"(?<=\s)[\w./-]+\.\w+", node.value))
