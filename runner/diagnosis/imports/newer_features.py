@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.newer_syntax import is_older
-from runner.diagnosis.knowledge.stdlib_changes import ABSTRACT_CLASSES
+from runner.diagnosis.knowledge.stdlib_changes import REMOVED_NAMES
 from runner.diagnosis.remedies import requires_python_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
@@ -31,7 +31,7 @@ class _Feature(Struct, frozen=True):
     """True if it is a way to write, rather than a name that is missing."""
 
 
-_ABSTRACT = "|".join(ABSTRACT_CLASSES.split())
+_ABSTRACT = "|".join(name for module, name in REMOVED_NAMES if module == "collections")
 _ANNOTATIONS = "`from __future__ import annotations` at the top, where it is an annotation"
 _A_TYPE = r"'(?:type|NoneType|ABCMeta|EnumMeta|_\w*GenericAlias|GenericAlias|types\.GenericAlias)'"
 

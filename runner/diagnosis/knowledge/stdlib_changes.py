@@ -14,159 +14,117 @@ class Change(Struct, frozen=True):
     """A package on the index that brings it, or what stands in for it."""
 
 
-def _standard(version: str, instead: str | None, *modules: str) -> dict[str, Change]:
-    # github.com/youknowone/python-deadlib publishes the modules of PEP 594 as they were.
-    return {name: Change(version, instead, f"standard-{name}") for name in modules}
+# `VERSION MODULE: NAME, ...`, or without a module what is one itself. Behind = is what to use
+# instead, and behind + the package; where these stand before the colon, they hold for each name,
+# which a star stands for. Python 3 has instead of Python 2's modules what has some of their names.
+# setuptools brings its own copy of distutils (PEP 632), and github.com/youknowone/python-deadlib
+# publishes the modules of PEP 594 as they were, as standard-*.
+_REMOVED = """
+3.0: ConfigParser=configparser, Cookie=http.cookies, HTMLParser=html.parser, Queue=queue
+3.0: SimpleHTTPServer=http.server, SocketServer=socketserver, StringIO=io, Tkinter=tkinter
+3.0: UserDict=collections, __builtin__=builtins, cPickle=pickle, cStringIO=io, commands=subprocess
+3.0: cookielib=http.cookiejar, copy_reg=copyreg, dummy_thread=_thread, htmlentitydefs=html.entities
+3.0: httplib=http.client, md5=hashlib, robotparser=urllib.robotparser, sha=hashlib, thread=_thread
+3.0: tkFileDialog=tkinter.filedialog, tkMessageBox=tkinter.messagebox, urllib2=urllib.request
+3.0: urlparse=urllib.parse, xmlrpclib=xmlrpc.client
+3.8: macpath=os.path
+3.9: _dummy_thread=_thread, dummy_threading=threading, xml.etree.cElementTree=xml.etree.ElementTree
+3.10: _bootlocale=locale, formatter, parser=ast, symbol=ast
+3.11: binhex
+3.12: distutils+setuptools, imp=importlib, asynchat=asyncio+pyasynchat, asyncore=asyncio+pyasyncore
+3.12: smtpd+aiosmtpd
+3.13: lib2to3+fissix, audioop+audioop-lts, crypt+legacycrypt, msilib+python-msilib, cgi+legacy-cgi
+3.13: cgitb+legacy-cgi, ossaudiodev, nis, spwd, tkinter.tix=tkinter.ttk, typing.io=typing
+3.13: typing.re=typing
+3.13 =subprocess+standard-*: pipes
+3.13 =mimetypes+standard-*: mailcap
+3.13 =base64+standard-*: uu
+3.13 +standard-*: aifc, chunk, imghdr, nntplib, sndhdr, sunau, telnetlib, xdrlib
+3.14 ast=ast.Constant: Bytes, Ellipsis, NameConstant, Num, Str
+3.11 asyncio: coroutine=async def
+3.9 base64: decodestring=base64.decodebytes, encodestring=base64.encodebytes
+3.8 cgi: escape=html.escape, parse_qs=urllib.parse.parse_qs
+3.10 collections=collections.abc.*: Awaitable, AsyncIterable, AsyncIterator, ByteString, Callable
+3.10 collections=collections.abc.*: Container, Coroutine, Generator, Hashable, ItemsView, Iterable
+3.10 collections=collections.abc.*: Iterator, KeysView, Mapping, MappingView, MutableMapping
+3.10 collections=collections.abc.*: MutableSequence, MutableSet, Reversible, Sequence, Set, Sized
+3.10 collections=collections.abc.*: ValuesView
+3.12 configparser: SafeConfigParser=configparser.ConfigParser
+3.9 fractions: gcd=math.gcd
+3.12 importlib: find_loader=importlib.util.find_spec
+3.14 importlib.abc: ResourceReader=importlib.resources.abc.ResourceReader
+3.14 importlib.abc: Traversable=importlib.resources.abc.Traversable
+3.11 inspect: formatargspec=inspect.signature, getargspec=inspect.getfullargspec
+3.12 locale: format=locale.format_string
+3.0 os: getcwdu=os.getcwd
+3.12 pkgutil: ImpImporter=importlib.machinery.FileFinder
+3.14 pkgutil: find_loader=importlib.util.find_spec, get_loader=importlib.util.find_spec
+3.8 platform: dist=distro.id+distro, linux_distribution=distro.linux_distribution+distro
+3.9 plistlib: readPlist=plistlib.load, writePlist=plistlib.dump
+3.12 ssl: match_hostname=ssl.SSLContext.check_hostname, wrap_socket=ssl.SSLContext.wrap_socket
+3.0 string: letters=string.ascii_letters, lowercase=string.ascii_lowercase
+3.0 string: uppercase=string.ascii_uppercase
+3.0 sys: maxint=sys.maxsize
+3.8 time: clock=time.perf_counter
+3.13 unittest: findTestCases=unittest.TestLoader, makeSuite=unittest.TestLoader
+3.0 urllib: quote=urllib.parse.quote, urlencode=urllib.parse.urlencode
+3.0 urllib: urlopen=urllib.request.urlopen, urlretrieve=urllib.request.urlretrieve
+3.9 xml.etree: cElementTree=xml.etree.ElementTree
+"""
+_ADDED = """
+3.9: zoneinfo=backports.zoneinfo+backports.zoneinfo, graphlib+graphlib-backport
+3.11: tomllib=tomli+tomli
+3.14: annotationlib+typing-extensions, compression+backports.zstd
+3.9 asyncio: to_thread=loop.run_in_executor
+3.11 asyncio: TaskGroup=anyio.create_task_group+anyio, timeout=async_timeout.timeout+async-timeout
+3.11 contextlib: chdir
+3.11 datetime: UTC=datetime.timezone.utc
+3.11 enum: StrEnum=backports.strenum.StrEnum+backports.strenum
+3.9 functools: cache=functools.lru_cache(maxsize=None)
+3.9 importlib.resources: files=importlib_resources.files+importlib-resources
+3.10 itertools: pairwise=more_itertools.pairwise+more-itertools
+3.12 itertools: batched=more_itertools.batched+more-itertools
+3.11 math: cbrt
+3.10 types: NoneType=type(None)
+3.9 typing=typing_extensions.*+typing-extensions: Annotated
+3.10 typing=typing_extensions.*+typing-extensions: Concatenate, ParamSpec, TypeAlias, TypeGuard
+3.10 typing=typing_extensions.*+typing-extensions: is_typeddict
+3.11 typing=typing_extensions.*+typing-extensions: LiteralString, Never, NotRequired, Required
+3.11 typing=typing_extensions.*+typing-extensions: Self, TypeVarTuple, Unpack, assert_never
+3.11 typing=typing_extensions.*+typing-extensions: assert_type, dataclass_transform, reveal_type
+3.12 typing=typing_extensions.*+typing-extensions: TypeAliasType, override
+3.13 typing=typing_extensions.*+typing-extensions: NoDefault, ReadOnly, TypeIs
+3.13 warnings: deprecated=typing_extensions.deprecated+typing-extensions
+"""
 
 
-# Of Python 2: what Python 3 has in their place, as far as it has the same names.
-_PYTHON_2_MODULES = (
-    "ConfigParser=configparser Cookie=http.cookies HTMLParser=html.parser Queue=queue"
-    " SimpleHTTPServer=http.server SocketServer=socketserver StringIO=io Tkinter=tkinter"
-    " UserDict=collections __builtin__=builtins cPickle=pickle cStringIO=io commands=subprocess"
-    " cookielib=http.cookiejar copy_reg=copyreg dummy_thread=_thread htmlentitydefs=html.entities"
-    " httplib=http.client md5=hashlib robotparser=urllib.robotparser sha=hashlib thread=_thread"
-    " tkFileDialog=tkinter.filedialog tkMessageBox=tkinter.messagebox urllib2=urllib.request"
-    " urlparse=urllib.parse xmlrpclib=xmlrpc.client"
-)
-
-REMOVED_MODULES: dict[str, Change] = {
-    **{
-        old: Change("3.0", new)
-        for old, _, new in (pair.partition("=") for pair in _PYTHON_2_MODULES.split())
-    },
-    "macpath": Change("3.8", "os.path"),
-    "_dummy_thread": Change("3.9", "_thread"),
-    "dummy_threading": Change("3.9", "threading"),
-    "_bootlocale": Change("3.10", "locale"),
-    "formatter": Change("3.10"),
-    "parser": Change("3.10", "ast"),
-    "symbol": Change("3.10", "ast"),
-    "binhex": Change("3.11"),
-    # PEP 632: setuptools brings its own copy.
-    "distutils": Change("3.12", package="setuptools"),
-    "imp": Change("3.12", "importlib"),
-    "asynchat": Change("3.12", "asyncio", "pyasynchat"),
-    "asyncore": Change("3.12", "asyncio", "pyasyncore"),
-    "smtpd": Change("3.12", package="aiosmtpd"),
-    "lib2to3": Change("3.13", package="fissix"),
-    "audioop": Change("3.13", package="audioop-lts"),
-    "crypt": Change("3.13", package="legacycrypt"),
-    "msilib": Change("3.13", package="python-msilib"),
-    "cgi": Change("3.13", package="legacy-cgi"),
-    "cgitb": Change("3.13", package="legacy-cgi"),
-    "ossaudiodev": Change("3.13"),
-    "nis": Change("3.13"),
-    "spwd": Change("3.13"),
-    **_standard("3.13", "subprocess", "pipes"),
-    **_standard("3.13", "mimetypes", "mailcap"),
-    **_standard("3.13", "base64", "uu"),
-    **_standard(
-        "3.13",
-        None,
-        *("aifc", "chunk", "imghdr", "nntplib", "sndhdr", "sunau", "telnetlib", "xdrlib"),
-    ),
-    "tkinter.tix": Change("3.13", "tkinter.ttk"),
-    "typing.io": Change("3.13", "typing"),
-    "typing.re": Change("3.13", "typing"),
-    "xml.etree.cElementTree": Change("3.9", "xml.etree.ElementTree"),
-}
-
-ADDED_MODULES: dict[str, Change] = {
-    "zoneinfo": Change("3.9", "backports.zoneinfo", "backports.zoneinfo"),
-    "graphlib": Change("3.9", package="graphlib-backport"),
-    "tomllib": Change("3.11", "tomli", "tomli"),
-    "annotationlib": Change("3.14", package="typing-extensions"),
-    "compression": Change("3.14", package="backports.zstd"),
-}
-
-# Of collections.abc.
-ABSTRACT_CLASSES = (
-    "Awaitable AsyncIterable AsyncIterator ByteString Callable Container Coroutine Generator"
-    " Hashable ItemsView Iterable Iterator KeysView Mapping MappingView MutableMapping"
-    " MutableSequence MutableSet Reversible Sequence Set Sized ValuesView"
-)
-
-REMOVED_NAMES: dict[tuple[str, str], Change] = {
-    **{
-        ("collections", name): Change("3.10", f"collections.abc.{name}")
-        for name in ABSTRACT_CLASSES.split()
-    },
-    ("asyncio", "coroutine"): Change("3.11", "async def"),
-    ("os", "getcwdu"): Change("3.0", "os.getcwd"),
-    ("string", "letters"): Change("3.0", "string.ascii_letters"),
-    ("string", "lowercase"): Change("3.0", "string.ascii_lowercase"),
-    ("string", "uppercase"): Change("3.0", "string.ascii_uppercase"),
-    ("sys", "maxint"): Change("3.0", "sys.maxsize"),
-    ("urllib", "quote"): Change("3.0", "urllib.parse.quote"),
-    ("urllib", "urlencode"): Change("3.0", "urllib.parse.urlencode"),
-    ("urllib", "urlopen"): Change("3.0", "urllib.request.urlopen"),
-    ("urllib", "urlretrieve"): Change("3.0", "urllib.request.urlretrieve"),
-    ("base64", "decodestring"): Change("3.9", "base64.decodebytes"),
-    ("base64", "encodestring"): Change("3.9", "base64.encodebytes"),
-    ("cgi", "escape"): Change("3.8", "html.escape"),
-    ("cgi", "parse_qs"): Change("3.8", "urllib.parse.parse_qs"),
-    ("configparser", "SafeConfigParser"): Change("3.12", "configparser.ConfigParser"),
-    ("fractions", "gcd"): Change("3.9", "math.gcd"),
-    ("importlib", "find_loader"): Change("3.12", "importlib.util.find_spec"),
-    ("importlib.abc", "ResourceReader"): Change("3.14", "importlib.resources.abc.ResourceReader"),
-    ("importlib.abc", "Traversable"): Change("3.14", "importlib.resources.abc.Traversable"),
-    ("inspect", "formatargspec"): Change("3.11", "inspect.signature"),
-    ("inspect", "getargspec"): Change("3.11", "inspect.getfullargspec"),
-    ("locale", "format"): Change("3.12", "locale.format_string"),
-    ("pkgutil", "ImpImporter"): Change("3.12", "importlib.machinery.FileFinder"),
-    ("pkgutil", "find_loader"): Change("3.14", "importlib.util.find_spec"),
-    ("pkgutil", "get_loader"): Change("3.14", "importlib.util.find_spec"),
-    ("platform", "dist"): Change("3.8", "distro.id", "distro"),
-    ("platform", "linux_distribution"): Change("3.8", "distro.linux_distribution", "distro"),
-    ("plistlib", "readPlist"): Change("3.9", "plistlib.load"),
-    ("plistlib", "writePlist"): Change("3.9", "plistlib.dump"),
-    ("ssl", "match_hostname"): Change("3.12", "ssl.SSLContext.check_hostname"),
-    ("ssl", "wrap_socket"): Change("3.12", "ssl.SSLContext.wrap_socket"),
-    ("time", "clock"): Change("3.8", "time.perf_counter"),
-    ("unittest", "findTestCases"): Change("3.13", "unittest.TestLoader"),
-    ("unittest", "makeSuite"): Change("3.13", "unittest.TestLoader"),
-    ("xml.etree", "cElementTree"): Change("3.9", "xml.etree.ElementTree"),
-    **{
-        ("ast", name): Change("3.14", "ast.Constant")
-        for name in ("Bytes", "Ellipsis", "NameConstant", "Num", "Str")
-    },
-}
+def _parts(text: str) -> tuple[str, str, str]:
+    """The name of an entry, what to use instead, and the package."""
+    text, _, package = text.partition("+")
+    name, _, instead = text.partition("=")
+    return name, instead, package
 
 
-def _typing(version: str, names: str) -> dict[tuple[str, str], Change]:
-    return {
-        ("typing", name): Change(version, f"typing_extensions.{name}", "typing-extensions")
-        for name in names.split()
-    }
+def _read(table: str) -> dict[tuple[str, str], Change]:
+    """The changes by module and name; the module is empty for what is one itself."""
+    found = {}
+    for line in table.strip().splitlines():
+        head, _, entries = line.partition(": ")
+        version, _, of = head.partition(" ")
+        module, *of_each = _parts(of)
+        for entry in entries.split(", "):
+            name, *own = _parts(entry)
+            told = [one or each.replace("*", name) for one, each in zip(own, of_each, strict=True)]
+            found[module, name] = Change(version, *(one or None for one in told))
+    return found
 
 
-ADDED_NAMES: dict[tuple[str, str], Change] = {
-    **_typing("3.9", "Annotated"),
-    **_typing("3.10", "Concatenate ParamSpec TypeAlias TypeGuard is_typeddict"),
-    **_typing(
-        "3.11",
-        "LiteralString Never NotRequired Required Self TypeVarTuple Unpack assert_never"
-        " assert_type dataclass_transform reveal_type",
-    ),
-    **_typing("3.12", "TypeAliasType override"),
-    **_typing("3.13", "NoDefault ReadOnly TypeIs"),
-    ("asyncio", "TaskGroup"): Change("3.11", "anyio.create_task_group", "anyio"),
-    ("asyncio", "timeout"): Change("3.11", "async_timeout.timeout", "async-timeout"),
-    ("asyncio", "to_thread"): Change("3.9", "loop.run_in_executor"),
-    ("contextlib", "chdir"): Change("3.11"),
-    ("datetime", "UTC"): Change("3.11", "datetime.timezone.utc"),
-    ("enum", "StrEnum"): Change("3.11", "backports.strenum.StrEnum", "backports.strenum"),
-    ("functools", "cache"): Change("3.9", "functools.lru_cache(maxsize=None)"),
-    ("importlib.resources", "files"): Change(
-        "3.9", "importlib_resources.files", "importlib-resources"
-    ),
-    ("itertools", "batched"): Change("3.12", "more_itertools.batched", "more-itertools"),
-    ("itertools", "pairwise"): Change("3.10", "more_itertools.pairwise", "more-itertools"),
-    ("math", "cbrt"): Change("3.11"),
-    ("types", "NoneType"): Change("3.10", "type(None)"),
-    ("warnings", "deprecated"): Change("3.13", "typing_extensions.deprecated", "typing-extensions"),
-}
+def _modules(changes: dict[tuple[str, str], Change]) -> dict[str, Change]:
+    return {name: change for (module, name), change in changes.items() if not module}
+
+
+REMOVED_NAMES, ADDED_NAMES = _read(_REMOVED), _read(_ADDED)
+REMOVED_MODULES, ADDED_MODULES = _modules(REMOVED_NAMES), _modules(ADDED_NAMES)
 
 
 def known_part(name: str) -> str:
