@@ -8,12 +8,17 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from types import FrameType
 
 from bundle_protocol.failing_line import LITERAL, NAME, FailingLine, is_compiled, line_made
-from bundle_protocol.hdf5_keys import asked_in_line, hdf5_keys
+from bundle_protocol.misread_files import content_of, named_in_module
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from typing import Any
 
 _SUBSCRIPTED = re.compile(NAME + r"\s*(?:\[|\.(?:pop|column)\()")
 # What comes before another one: rows[0]["name"], c[country]["NO"].
@@ -38,6 +43,7 @@ _OF_HEADER = re.compile(
     r"|Missing column provided to 'parse_dates': '(?P<dates>[^'\n]{1,200})'"
     r"|Usecols do not match columns.{0,60}: \['(?P<columns>[^'\n]{1,200})'"
 )
+_ASKED = re.compile(rf"\[\s*(?:{LITERAL})\s*\]")
 _MAX_KEYS = 30
 _MAX_NUMBERS = 10
 _MAX_READ = 2000
@@ -71,9 +77,9 @@ def other_keys(at: FailingLine) -> dict[str, object]:
         name = next((name for name, other in names if other is value), None)
         quoted = _missing(error) if table is None else [error.name]  # type: ignore[attr-defined]
         if _is_of(value, "h5py"):
-            paths = hdf5_keys(at, value, name, _MAX_READ)
+            paths = _hdf5_keys(at, value, name, _MAX_READ)
             labels: tuple[str, list[object]] | None = ("", list(paths)) if paths else None
-            quoted = [*asked_in_line(at, paths), *quoted]
+            quoted = [*_asked_in_line(at, paths), *quoted]
         else:
             labels = _labels(value, asked)
         if labels is None:
@@ -260,3 +266,51 @@ def _shown(key: object, keys: Sequence[object]) -> dict[str, object]:
         there = [*near, *(one for one in there if one not in near)][:_MAX_KEYS]
     shown = "\n".join(one[:_MAX_KEY].replace("\n", " ") for one in there)
     return {"keys": shown, **({"more": left_out} if left_out > 0 else {})}
+
+
+def _hdf5_keys(at: FailingLine, value: Any, name: str | None, limit: int) -> list[str]:
+    """The paths of what a group or a file of h5py's has, from it on; none where none can be told.
+
+    The ``with`` that opened it has closed it by the time its exception is told: it is opened anew.
+
+    :param name: as the line calls it.
+    """
+    if not hasattr(value, "visit"):  # attributes
+        return list(value)
+    if value:
+        return _visited(value, limit)
+    root, made = "", str(at.made(name).get("made_text")) if name else ""
+    if type(value).__name__ != "File":
+        asked = _ASKED.findall(made)
+        if len(asked) != 1:
+            return []
+        root = next(filter(None, asked[0]))
+    files = [path for path in dict.fromkeys(_paths(at)) if content_of(path) == "hdf5"]
+    if len(files) != 1:
+        return []
+    with sys.modules["h5py"].File(files[0], "r") as file:
+        return _visited(file[root] if root else file, limit)
+
+
+def _asked_in_line(at: FailingLine, keys: list[str]) -> list[str]:
+    """The texts in brackets that are none of the keys: h5py names the last part of a path alone."""
+    asked = (single or double for _, single, double in _ASKED.findall(at.text))
+    return [one for one in asked if one and one.strip("/") not in keys]
+
+
+def _visited(group: Any, limit: int) -> list[str]:
+    found: list[str] = []
+
+    def visit(path: str) -> bool | None:
+        found.append(path)
+        return len(found) >= limit or None
+
+    group.visit(visit)
+    return found
+
+
+def _paths(at: FailingLine) -> list[str]:
+    """The texts and paths that the failing function, or its module, has in hand."""
+    held = at.frame.f_locals.values()
+    given = [os.fspath(one) for one in held if isinstance(one, (str, os.PathLike))]
+    return [one for one in chain(given, named_in_module(at)) if isinstance(one, str)]

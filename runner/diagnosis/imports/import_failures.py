@@ -16,13 +16,12 @@ from runner.diagnosis.imports.hidden_modules import (
     renamed_module,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name, module_named
-from runner.diagnosis.imports.library_changes import library_change
+from runner.diagnosis.imports.library_changes import library_change, windows_only
 from runner.diagnosis.imports.missing_extras import misspelt_extra
 from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
 from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.optional_packages import missing_solver, optional_package
 from runner.diagnosis.imports.package_changes import package_change
-from runner.diagnosis.imports.windows_only import windows_only
 from runner.diagnosis.knowledge.conda_only import missed_on_system
 from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code

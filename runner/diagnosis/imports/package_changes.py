@@ -10,13 +10,13 @@ from runner.diagnosis.imports.binary_failures import says_numpy_1
 from runner.diagnosis.imports.dependencies import installed_version, require, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.library_changes import replaced_name
-from runner.diagnosis.knowledge.argument_changes import gone_arguments
 from runner.diagnosis.knowledge.distribution_names import distribution_named, same_distribution
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import (
     ANY,
     GONE_MODULES,
     PackageChange,
+    gone_arguments,
     gone_name,
     is_builtin,
 )

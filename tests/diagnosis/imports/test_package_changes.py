@@ -10,8 +10,7 @@ from wheels import publish
 from runner import Runner
 from runner.diagnosis.case import Case
 from runner.diagnosis.imports.package_changes import _instead, bound_hints, package_change
-from runner.diagnosis.knowledge.argument_changes import gone_arguments
-from runner.diagnosis.knowledge.package_changes import PackageChange
+from runner.diagnosis.knowledge.package_changes import PackageChange, gone_arguments
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
 from runner.toml import tomllib
