@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -117,17 +118,14 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
         # left open is often what makes a later line wrong, too.
         opened = unclosed_line("\n".join(lines[: number - 1] if place else lines))
         hint, edit = f"correct line {number} of {name}", None
-        if opened is not None and place and (edit := _parted(lines, number, name)) is not None:
-            hint = f"end the line before with a comma: {edit.after}"
-        elif opened is not None and place:
+        if opened is not None and place:
+            edit = _parted(lines, number, name)
             hint += f", or close what line {opened} opens"
+            hint = f"end the line before with a comma: {edit.after}" if edit else hint
         elif place and (edit := _straight(lines, name)) is not None:
             hint = "write straight quotes"
-        elif place and (meant := _corrected(lines, number)) is not None:
-            hint, edit = (
-                f"did you mean {meant}?",
-                Edit(file=name, before=lines[number - 1].strip(), after=meant),
-            )
+        elif place and (edit := _corrected(lines, number, name)) is not None:
+            hint = f"did you mean {edit.after}?"
         elif opened is not None:
             message += ": what begins here is never closed"
             hint = f"close what line {opened} of {name} opens"
@@ -157,65 +155,58 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
         ) from error
 
 
+def _tried(lines: list[str], name: str, before: str, after: str) -> Edit | None:
+    """An edit of a file, if it can be made, and all is TOML then."""
+    edit = Edit(file=name, before=before.strip(" \t"), after=after.strip(" \t"))
+    with suppress(ValueError):  # What it replaces stands there more than once.
+        return edit if before.strip() and is_toml(edit.apply("\n".join(lines))) else None
+    return None
+
+
 def _straight(lines: list[str], name: str) -> Edit | None:
-    """The edit that makes straight quotes of those of a word processor, if all is TOML then."""
+    """The edit that makes straight quotes of those of a word processor."""
     straight = [re.sub("[“”„]", '"', line) for line in lines]
     changed = [number for number, line in enumerate(lines) if line != straight[number]]
-    if not changed or not is_toml("\n".join(straight)):
+    if not changed:
         return None
     first, last = changed[0], changed[-1] + 1
-    before, after = "\n".join(lines[first:last]), "\n".join(straight[first:last])
-    once = "\n".join(lines).count(before) == 1
-    return Edit(file=name, before=before, after=after) if once else None
+    return _tried(lines, name, "\n".join(lines[first:last]), "\n".join(straight[first:last]))
 
 
 def _joined(lines: list[str], number: int, name: str) -> Edit | None:
-    """The edit that takes out the header of a table which has just ended, if all is TOML then."""
-    before = "\n".join(lines[number - 2 : number])
-    if "\n".join(lines).count(before) != 1 or not is_toml(
-        "\n".join([*lines[: number - 1], *lines[number:]])
-    ):
-        return None
+    """The edit that takes out the header of a table which has just ended."""
     first = next(n for n, line in enumerate(lines) if line.strip() == lines[number - 1].strip())
-    between = any(line.lstrip().startswith("[") for line in lines[first + 1 : number - 1])
-    return None if between else Edit(file=name, before=before, after=lines[number - 2])
+    if any(line.lstrip().startswith("[") for line in lines[first + 1 : number - 1]):
+        return None
+    return _tried(lines, name, "\n".join(lines[number - 2 : number]), lines[number - 2])
 
 
-def _corrected(lines: list[str], number: int) -> str | None:
-    """A line as it may be meant, with which all is TOML: a quote closed, ``=`` for ``:``."""
+def _corrected(lines: list[str], number: int, name: str) -> Edit | None:
+    """The edit that makes of a line what may be meant by it: a quote closed, ``=`` for ``:``."""
     line = lines[number - 1].strip()
     key, _, value = line.partition("=")
-    for meant in (
+    meant = (
         f'{line}"',
         f"{line}'",
         re.sub(r"^([\w.-]+)\s*:\s*", r"\1 = ", line),
         f'{key.rstrip()} = "{value.strip()}"',
         line.replace("'", '"'),
         re.sub(r"=\s*(True|False)\b", lambda found: f"= {found[1].lower()}", line),
-    ):
-        if is_toml("\n".join([*lines[: number - 1], meant, *lines[number:]])):
-            return meant if lines.count(lines[number - 1]) == 1 else None
-    return None
+    )
+    return next(filter(None, (_tried(lines, name, line, one) for one in meant)), None)
 
 
 def _parted(lines: list[str], number: int, name: str) -> Edit | None:
-    """The edit that ends an item of a list with the comma that it lacks, if all is TOML then."""
-    for at in range(number - 1, 0, -1):
-        before = lines[at - 1].strip()
-        if before and not before.startswith("#"):
-            once = [line.strip() for line in lines].count(before) == 1
-            meant = is_toml("\n".join([*lines[: at - 1], f"{before},", *lines[at:]]))
-            return Edit(file=name, before=before, after=f"{before},") if once and meant else None
-    return None
+    """The edit that ends an item of a list with the comma that it lacks."""
+    above = (line.strip() for line in reversed(lines[: number - 1]))
+    item = next((line for line in above if line and not line.startswith("#")), "")
+    return _tried(lines, name, item, f"{item},")
 
 
 def _closed(lines: list[str], opened: int, name: str) -> Edit | None:
     """The edit that closes a list, after the first line from which on all is TOML then."""
-    for number in range(opened, len(lines) + 1):
-        line = lines[number - 1]
-        if lines.count(line) == 1 and is_toml("\n".join([*lines[:number], "]", *lines[number:]])):
-            return Edit(file=name, before=line.strip(), after=f"{line.strip()}\n]")
-    return None
+    edits = (_tried(lines, name, line, f"{line.strip()}\n]") for line in lines[opened - 1 :])
+    return next(filter(None, edits), None)
 
 
 _PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)"""
