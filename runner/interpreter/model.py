@@ -1,12 +1,12 @@
 """An interpreter: one that runs, or does not."""
 
-import os
-import platform
 import sys
 from pathlib import Path
 
 from msgspec import Struct
 from packaging.version import Version
+
+from bundle_protocol import hello
 
 OLDEST_FOR_TASKS = Version("3.8")
 """The oldest Python that runs tasks; older ones only say hello."""
@@ -47,14 +47,10 @@ def worker_interpreter() -> Interpreter:
     # Before 3.11, _base_executable is the virtual environment's own.
     if not executable.is_relative_to(prefix) and own.exists():
         executable = own
-    import _imp  # sysconfig would cost milliseconds
-
-    suffix = next(iter(_imp.extension_suffixes()), "").lstrip(".").rpartition(".")[0]
-    uname = os.uname()
     return Interpreter(
         path=executable,
-        version=platform.python_version().rstrip("+"),  # a plus is of an unreleased one
-        implementation="CPython" if sys.implementation.name == "cpython" else "PyPy",
-        soabi=suffix or None,
-        platform=f"{uname.sysname.lower()}-{uname.machine}",
+        version=hello.python_version(),
+        implementation=hello.implementation(),
+        soabi=hello.soabi(),
+        platform=hello.platform(),
     )

@@ -9,6 +9,7 @@ from bundle_protocol.messages import wire_argument
 from runner.bundle.foreign.imports import model_files
 from runner.bundle.foreign.script import no_model
 from runner.bundle.source import Source, read_source
+from runner.diagnosis.imports.bundle_modules import module_of
 
 _LIKELY = ("simulate", "run", "main", "model", "simulation", "solve", "run_model", "run_simulation")
 _HELPERS = ("get", "load", "make", "parse", "plot", "read", "save", "set", "test", "write")
@@ -27,7 +28,7 @@ class ModelFunction(Struct, frozen=True):
 
     @property
     def module(self) -> str:
-        return self.file.removeprefix("src/").removesuffix(".py").replace("/", ".")
+        return module_of(self.file)
 
     @property
     def is_likely(self) -> bool:

@@ -10,6 +10,9 @@ from packaging.utils import canonicalize_name
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import is_well_known
 
+# opencv-python has what opencv-python-headless has.
+_OF_BUILD = re.compile(r"-(?:binary|contrib|cpu|cuda\w+|gpu|headless)(?=-|$)")
+
 
 def text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
@@ -45,10 +48,10 @@ class Foreign(Struct, frozen=True, kw_only=True):
         """The same, and what the model's own code imports and the file does not ask for."""
         if code is None or "dependencies" in self.dynamic:
             return self
-        asked = set(map(_distribution, self.dependencies))
-        others = (text for text in code.dependencies if _distribution(text) not in asked)
         return msgspec.structs.replace(
-            self, dependencies=(*self.dependencies, *others), notes=(*self.notes, *code.notes)
+            self,
+            dependencies=(*self.dependencies, *code.not_among(self.dependencies)),
+            notes=(*self.notes, *code.notes),
         )
 
     def needed_beside(self, declared: Iterable[str]) -> list[str]:
@@ -56,15 +59,17 @@ class Foreign(Struct, frozen=True, kw_only=True):
 
         A stranger's is left out: what is imported may come with one that is declared.
         """
-        asked = list(map(_distribution, declared))
         return [
             text
-            for text in dict.fromkeys(self.dependencies)
+            for text in self.not_among(declared)
             if is_well_known(name := _distribution(text)) or modules_named_otherwise(name)
-            # opencv-python has what opencv-python-headless has
-            if not any(f"{one}-".startswith(f"{name}-") for one in asked)
-            and not any(f"{name}-".startswith(f"{one}-") for one in asked)
         ]
+
+    def not_among(self, declared: Iterable[str]) -> list[str]:
+        """Its dependencies without those that are declared, be it as another build of the same."""
+        asked = {_OF_BUILD.sub("", _distribution(text)) for text in declared}
+        others = dict.fromkeys(self.dependencies)
+        return [text for text in others if _OF_BUILD.sub("", _distribution(text)) not in asked]
 
 
 def _distribution(requirement: str) -> str:

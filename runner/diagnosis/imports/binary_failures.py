@@ -10,6 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.compiled_sources import build_command
 from runner.diagnosis.imports.dependencies import from_source, installed_version, is_pinned, upgrade
+from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.remedies import requires_python_hint
@@ -20,7 +21,6 @@ from runner.diagnosis.report.text import one_line, printable
 # Lengths are bounded, so that no search in a long message is quadratic.
 _VERSION = re.compile(r"version [`']([A-Z]{1,20}_[0-9.]{1,20})' not found")
 _SYMBOL = re.compile(r"undefined symbol: ([\w@.]{1,300})")
-_NO_NAME = re.compile(r"cannot import name '(\w{1,200})' from '([\w.]{1,200})'")
 _ELSEWHERE = (
     "invalid ELF header",
     "wrong ELF class",
@@ -259,12 +259,8 @@ def _numpy_abi(case: Case, exception: ExceptionInfo) -> Finding:
 
 def _other_python(case: Case, exception: ExceptionInfo) -> Finding | None:
     """A compiled module that is there, and tagged for another Python (PEP 3149)."""
-    if exception.type == "ModuleNotFoundError":
-        name = str(exception.attributes.get("name") or "")
-    elif exception.type == "ImportError" and (found := _NO_NAME.search(exception.message)):
-        name = f"{found[2]}.{found[1]}"
-    else:
-        return None
+    pair = missing_name(exception) if exception.type == "ImportError" else None
+    name = ".".join(pair) if pair else missing_module(exception)
     python = case.python
     if not name or python is None:
         return None

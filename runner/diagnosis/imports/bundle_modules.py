@@ -5,16 +5,22 @@ from pathlib import PurePosixPath
 from runner.diagnosis.case import Case
 
 
-def importable_file(case: Case, top: str) -> str | None:
-    """The bundle's file that an import of this name finds: at its top, in src, beside the wire."""
+def importable_files(case: Case) -> dict[str, str]:
+    """The bundle's files that an import finds, by their modules: at its top, in src, beside the
+    wire."""
     wire = (case.bundle.entry_point if case.bundle else None) or ""
-    folder = PurePosixPath(wire.partition(":")[0]).parent
-    names = {
-        (PurePosixPath(root) / file).as_posix()
-        for root in ("", "src", folder)
-        for file in (f"{top}.py", f"{top}/__init__.py")
-    }
-    return next((file for file in case.bundle_files if file in names), None)
+    roots = {".", "src", str(PurePosixPath(wire.partition(":")[0]).parent)}
+    found: dict[str, str] = {}
+    for file in map(PurePosixPath, case.bundle_files):
+        module = file.parent if file.name == "__init__.py" else file.with_suffix("")
+        if file.suffix == ".py" and str(module.parent) in roots and module.name:
+            found.setdefault(module.name, str(file))
+    return found
+
+
+def importable_file(case: Case, top: str) -> str | None:
+    """The bundle's file that an import of this name finds."""
+    return importable_files(case).get(top)
 
 
 def file_elsewhere(case: Case, path: str, asking: str) -> str | None:
@@ -48,3 +54,8 @@ def is_file_of(file: str, module: str) -> bool:
     parts = path.parent.parts if path.name == "__init__.py" else (*path.parent.parts, path.stem)
     names = tuple(module.split("."))
     return parts[-len(names) :] == names
+
+
+def module_of(file: str) -> str:
+    """The name by which a file of the bundle is imported."""
+    return file.removeprefix("src/").removesuffix(".py").replace("/", ".")

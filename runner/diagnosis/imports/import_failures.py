@@ -7,7 +7,12 @@ from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.imports.binary_failures import binary_failure
-from runner.diagnosis.imports.bundle_modules import file_elsewhere, importable_file, is_file_of
+from runner.diagnosis.imports.bundle_modules import (
+    file_elsewhere,
+    importable_file,
+    is_file_of,
+    module_of,
+)
 from runner.diagnosis.imports.hidden_modules import (
     hidden_folder,
     hidden_module,
@@ -201,16 +206,11 @@ def _as_of_package(case: Case, exception: ExceptionInfo, file: str) -> list[Hint
     """The edit that runs a package's module as ``python -m`` does, where it is run by its path."""
     if f"{PurePosixPath(file).parent}/__init__.py" not in case.bundle_files:
         return []
-    module = _module_of(file)
+    module = module_of(file)
     run = f'run_module("{module}", run_name="__main__", alter_sys=True)'
     runs = [one for one in case.own_frames(exception) if _RUN_PATH.search(one.text or "")]
     title = "run it as a module of its package"
     return [Hint(title, edit=case.edit_of(one, _RUN_PATH.pattern, run)) for one in runs[:1]]
-
-
-def _module_of(file: str) -> str:
-    """The name by which a file of the bundle is imported."""
-    return file.removeprefix("src/").removesuffix(".py").replace("/", ".")
 
 
 def _of_pythons_own(case: Case, exception: ExceptionInfo) -> Finding | None:
@@ -221,7 +221,7 @@ def _of_pythons_own(case: Case, exception: ExceptionInfo) -> Finding | None:
     own = frame is not None and case.is_own(frame.file)
     if module not in sys.stdlib_module_names or len(found) != 1 or not own:
         return None
-    meant = _module_of(found[0])
+    meant = module_of(found[0])
     return case.found(
         Code.IMPORT_FAILED,
         f"{case.place_of(frame)} imports {name!r} from Python's own {module}; the bundle has"

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from bundle_protocol.near_names import SHORTEST, digits, is_one_edit, nearest
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.imports.bundle_modules import importable_files
 from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
@@ -34,7 +35,7 @@ def misspelt_module(case: Case, exception: ExceptionInfo, name: str) -> Finding 
         return None
     if is_known_module(name):
         return None
-    bundled = _bundled(case)
+    bundled = sorted(importable_files(case))
     alike = [one for one in bundled if digits(one) == digits(name)]
     for meant, what in (
         (one_edit_from(name, alike), "the bundle has {}"),
@@ -97,18 +98,6 @@ def _renamed(case: Case, name: str, meant: str) -> Hint | None:
 def _move(case: Case, title: str, file: str, there: str) -> Hint:
     moved = f"mv {shlex.quote(file)} {shlex.quote(there)}"
     return Hint(title, command=f"cd {case.bundle_argument()} && {moved}")
-
-
-def _bundled(case: Case) -> list[str]:
-    """The modules of the bundle that an import may mean: at its top, in src, beside the wire."""
-    wire = (case.bundle.entry_point if case.bundle else None) or ""
-    roots = {".", "src", str(PurePosixPath(wire.partition(":")[0]).parent)}
-    found = set()
-    for file in map(PurePosixPath, case.bundle_files):
-        module = file.parent if file.name == "__init__.py" else file.with_suffix("")
-        if file.suffix == ".py" and str(module.parent) in roots and module.name:
-            found.add(module.name)
-    return sorted(found)
 
 
 def _installed(case: Case) -> list[str]:
