@@ -201,6 +201,42 @@ def test_a_position_is_counted_from_the_end(
     assert any("pandas before 3" in hint.title for hint in found.hints) == older
 
 
+@pytest.mark.parametrize(
+    ("line", "told", "title", "after"),
+    [
+        (
+            'x = rates["no"]',
+            {"key": "no", "keys": "se", "mapping": "rates", "boolean": 1},
+            'write "no" in quotes in rates.yml: YAML takes it for true or false',
+            None,
+        ),
+        (
+            'x = table.loc[:]["day"]',
+            {"key": "day", "keys": "beta", "labels": "column", "in_index": 1},
+            "day is the name of its index: make a column of it, .reset_index()",
+            None,
+        ),
+        (
+            'x = table["day"].max()',
+            {"key": "day", "keys": "beta", "labels": "column", "in_index": 1},
+            "day is the name of its index: make a column of it, .reset_index()",
+            'x = table.reset_index()["day"].max()',
+        ),
+    ],
+)
+def test_a_key_that_is_there_as_something_else(
+    line: str, told: dict[str, str | int | None], title: str, after: str | None
+) -> None:
+    case = Case()
+    case.bundle, case.bundle_files = BundleInfo(path="/b"), ("rates.yml", "wire.py")
+    frames = [Frame("/b/wire.py", 3, "wire", line)]
+    exception = ExceptionInfo("KeyError", repr(told["key"]), traceback=frames, attributes=told)
+    found = missing_key(case, exception)
+    assert found is not None
+    assert [hint.title for hint in found.hints] == [title]
+    assert (found.hints[0].edit and found.hints[0].edit.after) == after
+
+
 @pytest.mark.parametrize("calls", ["", "a function"])
 def test_a_group_has_a_column_left_out_only_where_a_function_gets_it(calls: str) -> None:
     frames = [

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from deaths import DieAtWork, ended, finding_of, linux
 
+from runner.diagnosis.case import Case
+from runner.diagnosis.deaths.crashes import crash
 from runner.diagnosis.deaths.exit import Space
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ChildInfo, FoundInterpreter, InterpreterInfo, PythonInfo
 
 ILLEGAL = """
 import ctypes, mmap
@@ -91,6 +94,20 @@ def test_a_compiled_package_that_no_frame_shows_is_named_as_loaded(
     assert report.summary.endswith(": an instruction that this processor does not have")
     assert "one of the compiled packages that were loaded: fastmath." in report.explanation
     assert report.hints[0].title.startswith("build fastmath from source")
+
+
+@pytest.mark.parametrize(("there", "advised"), [("3.14.1", True), ("3.13.2", False)])
+def test_a_crash_of_no_known_file_runs_on_a_python_that_shows_the_native_stack(
+    there: str, advised: bool
+) -> None:
+    case = Case()
+    python = PythonInfo("CPython", "3.12.1", "/p", "/v", "linux-x86_64")
+    case.child = ChildInfo(argv=["/p"], python=python)
+    found = [FoundInterpreter("/p", there, usable=True)]
+    case.interpreter = InterpreterInfo(found=found)
+    finding = crash(case, ended("SIGSEGV"), "SIGSEGV", "")
+    commands = [hint.command for hint in finding.hints if "native stack" in hint.title]
+    assert commands == (["modelops-runner exec BUNDLE --python 3.14.1"] if advised else [])
 
 
 # A bus error.
