@@ -2,17 +2,17 @@
 where the bundle has it, or the bundle has none."""
 
 import re
+import shlex
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from bundle_protocol.near_names import nearest
 from bundle_protocol.syntax_tree import tree_of
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.compiled_sources import not_compiled
-from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
 from runner.diagnosis.remedies import copy_hint, template_of
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import printable
 
 # Not every library gives the name as an attribute, as open() does.
@@ -71,7 +71,7 @@ def missing_file(case: Case, exception: ExceptionInfo) -> Finding | None:
         return folder_there(case, exception)
     if path is None or not case.bundle_files:
         return None
-    if (broken := broken_link(case, exception)) is not None:
+    if (broken := _broken_link(case, exception)) is not None:
         return broken
     installed = _below_installed(case, path)
     if installed is not None:
@@ -127,6 +127,26 @@ def _path(exception: ExceptionInfo) -> PurePath | None:
         found = pattern or _QUOTED.search(exception.message) or _UNQUOTED.search(exception.message)
         named = found[1] if found else None
     return PurePath(str(named)) if named and "\0" not in str(named) else None
+
+
+def _broken_link(case: Case, exception: ExceptionInfo) -> Finding | None:
+    """A link of the bundle's that leads to a file which only another machine has."""
+    target = exception.attributes.get("links_to")
+    if not isinstance(target, str):
+        return None
+    named = PurePath(str(exception.attributes.get("filename")))
+    files = [one for one in case.bundle_files if PurePath(one).name == named.name]
+    if len(files) != 1 or case.short_path(target) == files[0]:
+        return None
+    where, file = case.place(exception, "the code"), files[0]
+    return case.raised(
+        printable(f"{where} asks for {file}, which is a link to {target}, and that is not there"),
+        "A link has nothing of the file's content, and goes without it to a machine.",
+        by_hand(
+            printable(f"put the file itself in the link's place, where {target} is"),
+            f"cp --remove-destination {shlex.quote(target)} {case.file_argument(file)}",
+        ),
+    )
 
 
 def _below_installed(case: Case, path: PurePath) -> PurePath | None:
