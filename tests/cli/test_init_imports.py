@@ -10,6 +10,7 @@ from conftest import write_files
 from recordings import failure
 
 from runner import Runner, RunnerError
+from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.versions import conda, pep440
 from runner.bundle.pyproject import read_pyproject
 from runner.bundle.read import read_bundle
@@ -661,6 +662,24 @@ def test_what_is_declared_gets_what_the_model_imports_of_many_users(
     assert sorted(one.name for one in tmp_path.iterdir()) == sorted(["model.py", "wire.py", file])
     said = capfd.readouterr().err
     assert (f"what {file} lacked" in said) == (then not in (None, declared))
+
+
+@pytest.mark.parametrize(
+    ("needed", "declared", "missing"),
+    [
+        ("opencv-python-headless", "opencv_contrib_python>=4", []),
+        ("psycopg2", "psycopg2-binary", []),
+        ("polars", "polars-lts-cpu", []),
+        ("cupy", "cupy-cuda12x[all]", []),
+        ("faiss-cpu", "faiss-gpu-cu12", []),
+        ("torch-geometric", "torch", ["torch-geometric"]),
+        ("matplotlib", "matplotlib-inline", ["matplotlib"]),
+    ],
+)
+def test_another_build_of_what_is_needed_does(
+    needed: str, declared: str, missing: list[str]
+) -> None:
+    assert Foreign(file="", kind="", dependencies=(needed,)).not_among([declared]) == missing
 
 
 def test_a_lock_says_what_there_is_and_nothing_is_added(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from runner.diagnosis.knowledge.distribution_names import modules_named_otherwis
 from runner.diagnosis.knowledge.well_known import is_well_known
 
 # opencv-python has what opencv-python-headless has.
-_OF_BUILD = re.compile(r"-(?:binary|contrib|cpu|cuda\w+|gpu|headless)(?=-|$)")
+_OF_BUILD = re.compile(
+    r"-(?:binary|contrib|cpu|cu\d+|cuda\w+|directml|gpu|headless|intel|lts|macos|nightly|osmesa|rocm"
+    r"|u64-idx)(?=-|$)"
+)
 
 
 def text_or_none(value: object) -> str | None:
