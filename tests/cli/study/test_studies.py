@@ -355,6 +355,46 @@ def test_a_study_within_a_process_leaves_no_descriptor_open(
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
+def test_why_tasks_that_have_results_run_again_is_told(
+    bundle: Path, out: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def told(*words: str) -> list[str]:
+        run("--seeds", "0:3", *words)
+        lines = capfd.readouterr().err.splitlines()
+        return [line for line in lines if line.startswith("note: to run again: ")]
+
+    assert told() == told() == []
+    (out / "1" / "sum.json").write_text("another's")
+    assert told() == [
+        "note: to run again: 1, which ran before a file was changed that they read or have made"
+    ]
+    assert told("--threads", "2") == [
+        "note: to run again: 3, which ran with another --python, --lock, --threads or --env"
+    ]
+    (bundle / "wire.py").write_text(WIRE + "\n")
+    assert told() == ["note: to run again: 3, which ran before the bundle was edited"]
+    # What replaces another bundle's is no edit of it.
+    (bundle / "pyproject.toml").write_text('[project]\nname = "other"\nversion = "1"\n')
+    assert told("--overwrite") == []
+
+
+def test_what_tasks_warn_of_is_counted_at_the_end(
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "wire.py").write_text(
+        "import warnings\ndef warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    if seed > 1:\n"
+        "        warnings.warn('the root of tok-53cret123 is not found')\n"
+        "    return {'seed': str(seed).encode()}\n"
+    )
+    run("--seeds", "0:4", "--env", "API_TOKEN=tok-53cret123")
+    expected = "note: 2 of 4 tasks warned in wire.py:5: UserWarning: the root of **** is not found"
+    assert expected in capfd.readouterr().err.splitlines()
+    run("--seeds", "0:2", "--overwrite")
+    assert "warned" not in capfd.readouterr().err
+
+
 def test_seeds_that_change_nothing_are_told(
     bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
