@@ -454,3 +454,16 @@ def test_what_a_warm_task_finds_of_those_before_it_is_told(
     said = capfd.readouterr().err
     expected = f"note: task 3 gives another {told} in a process of its own: its results depend on"
     assert (expected in said) if told else ("in a process of its own" not in said)
+
+
+def test_a_warm_task_is_compared_that_is_not_the_last(
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "wire.py").write_text(
+        "BEFORE = []\ndef warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    BEFORE.append(seed)\n"
+        "    return {'n': b'' if seed > 7 else repr(BEFORE).encode()}\n"
+    )
+    run("--seeds", "0:9", "--isolation", "warm")
+    assert "gives another n in a process of its own" in capfd.readouterr().err
