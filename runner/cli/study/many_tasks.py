@@ -198,6 +198,8 @@ class ManyTasks:
                     " they are, unless --overwrite removes them"
                 )
             lines.append(f"results: {printable(str(self._output / self._file))}")
+        elif totals.done:
+            lines.append("outputs: not kept; --output DIR keeps them")
         with suppress(BrokenPipeError):  # nobody reads standard error
             print("\n".join(lines), file=sys.stderr, flush=True)
 

@@ -378,6 +378,20 @@ def test_why_tasks_that_have_results_run_again_is_told(
     assert told("--overwrite") == []
 
 
+@pytest.mark.parametrize("words", [[], ["--seeds", "0:2"]])
+def test_outputs_that_are_not_kept_are_told(
+    words: list[str], bundle: Path, out: Path, cache: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
+    told = "outputs: not kept; --output DIR keeps them"
+    assert main(["exec", str(bundle), *words]) == 0
+    assert capfd.readouterr().err.splitlines()[-1] == told
+    assert main(["exec", str(bundle), *words, "-q"]) == 0
+    assert main(["exec", str(bundle), *words, "--output", str(out)]) == 0
+    assert told not in capfd.readouterr().err
+
+
 def test_what_tasks_warn_of_is_counted_at_the_end(
     bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
