@@ -78,7 +78,7 @@ class ManyTasks:
         self._warm_state = WarmState()
         self._warnings = TaskWarnings()
         self._notes: list[str] = []
-        """What there is to say of all the tasks that this run has run."""
+        """Those on all the tasks that this run has run."""
         self._failed_starts = 0
         self._secrets = secrets_of(command.settings.variables())
         self._kept = 0

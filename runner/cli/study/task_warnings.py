@@ -28,15 +28,15 @@ class TaskWarnings:
         self._ended = 0
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._said: dict[tuple[str, str, str], str] = {}
-        """What the first of each said: numbers in it may be others each time."""
+        """The words of the first of each: numbers in them may be others each time."""
 
     def ended(self, stderr: str) -> None:
         """Take what a task has written to its standard error."""
         self._ended += 1
         warned: dict[tuple[str, str, str], int] = {}
         for found in _WARNING.finditer(stderr) if "Warning: " in stderr else ():
-            if found["own"] is not None and "site-packages" in found["file"]:
-                continue  # a library's
+            if found["own"] is not None and "/lib/python" in found["file"]:
+                continue  # a library's, or Python's own
             what = found["file"], found["line"], found["kind"] or "UserWarning"
             if what in self._said or len(self._said) < _MOST_KINDS:
                 self._said.setdefault(what, found["said"] or found["own"])

@@ -53,6 +53,8 @@ def test_what_libraries_say_of_their_numbers_is_told(kind: str) -> None:
         "/b/sir.py:3: Pandas4Warning: The 'float_precision' argument is deprecated\n  read()\n",
         "/b/sir.py:3: UserWarning: FigureCanvasAgg is non-interactive\n  plt.show()\n",
         f"{INSTALLED}torch/x.py:1: UserWarning: no CUDA\n  warnings.warn('no CUDA')\n",
+        "/u/lib/python3.11/multiprocessing/resource_tracker.py:224: UserWarning: resource_tracker:"
+        " There appear to be 1 leaked objects\n  warnings.warn('resource_tracker: '\n",
         f"{INSTALLED}p/__init__.py:1: RuntimeWarning: Using fork() can cause it to deadlock\n  x\n",
         "<frozen runpy>:128: RuntimeWarning: 'a' found in sys.modules after import\n",
         "WARNING:sir:RuntimeWarning: is what the model logs\n",
