@@ -33,8 +33,10 @@ class TaskWarnings:
     def ended(self, stderr: str) -> None:
         """Take what a task has written to its standard error."""
         self._ended += 1
+        if "Warning: " not in stderr:
+            return
         warned: dict[tuple[str, str, str], int] = {}
-        for found in _WARNING.finditer(stderr) if "Warning: " in stderr else ():
+        for found in _WARNING.finditer(stderr):
             if found["own"] is not None and "/lib/python" in found["file"]:
                 continue  # a library's, or Python's own
             what = found["file"], found["line"], found["kind"] or "UserWarning"
