@@ -1,7 +1,6 @@
 """The exit codes of the command: what they mean, and which one a failure has."""
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runner.diagnosis.report.model import Report
 

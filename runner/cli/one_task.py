@@ -78,7 +78,8 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
     if command.json:
         return result_json(result, outputs, files)
     if command.verbosity is not Verbosity.QUIET:
-        _say_done(result, [one.path for one in files.values() if one.path])
+        lost = kept is None and len(result) > 0
+        _say_done(result, [one.path for one in files.values() if one.path], lost=lost)
     return result_lines(outputs)
 
 
@@ -90,8 +91,12 @@ def _say_notes(command: Exec, notes: Iterable[str], live: Live) -> None:
         live.note(note)
 
 
-def _say_done(result: Result, files: list[str]) -> None:
-    """:param files: where those are kept that the task has left."""
+def _say_done(result: Result, files: list[str], *, lost: bool) -> None:
+    """Say what became of a task.
+
+    :param files: where those are kept that the task has left.
+    :param lost: whether its outputs are kept nowhere.
+    """
     python = result.child.python
     child = f"{python.implementation} {python.version}" if python else "unknown"
     worker = f"{result.worker.implementation} {result.worker.python}"
@@ -101,3 +106,5 @@ def _say_done(result: Result, files: list[str]) -> None:
     )
     if files:
         print(f"files: {listed(files, _SHOWN)}", file=sys.stderr)
+    if lost:
+        print("outputs: not kept; --output DIR keeps them", file=sys.stderr)

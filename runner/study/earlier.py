@@ -18,7 +18,9 @@ class Standing(Enum):
     DONE = "done"
     FAILED = "failed"
     TO_RUN = "to run"
-    """It is not done with this bundle, under these conditions."""
+    EDITED = "of the bundle before an edit"
+    OTHERWISE = "of other conditions"
+    """It was run with another Python, lock, number of threads or variables than is asked for."""
 
 
 class Known(Struct, frozen=True):
@@ -104,9 +106,9 @@ class Earlier:
     def _by_task(self) -> dict[str, deque[int]]:
         numbers: dict[str, deque[int]] = {}
         # Of equal ones, those first that are done.
-        order = {Standing.DONE: 0, Standing.FAILED: 1, Standing.TO_RUN: 2}
+        order = {Standing.DONE: 0, Standing.FAILED: 1}
         for number in sorted(
-            self._known, key=lambda number: (order[self._known[number].standing], number)
+            self._known, key=lambda number: (order.get(self._known[number].standing, 2), number)
         ):
             numbers.setdefault(self._known[number].task, deque()).append(number)
         self._used = set(self._known)

@@ -18,6 +18,12 @@ from runner.task import Task
 # They wait in memory up to this size, and in an unnamed file from there on.
 _IN_MEMORY_BYTES = 16 << 20
 _MOST_COMPARED = 100_000
+_RUN_AGAIN = {
+    Standing.EDITED: "before the bundle was edited",
+    Standing.OTHERWISE: "with another --python, --lock, --threads or --env",
+    Standing.DONE: "before a file was changed that they read or have made",
+}
+"""When tasks ran that have results, and run again."""
 
 
 class GivenTask(Struct, frozen=True):
@@ -67,6 +73,7 @@ class Plan:
         """How many are done already."""
         self.failed_before: Counter[Code] = Counter()
         """Those that have failed before, and are not run again."""
+        self._run_again: Counter[Standing] = Counter()
         # close() closes it.
         self._left: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
 
@@ -100,6 +107,7 @@ class Plan:
         if known.standing is Standing.FAILED and known.code is not None and not again:
             self.failed_before[known.code] += 1
             return False
+        self._run_again[known.standing] += 1
         task, given = one.given.task, one.given
         line = [
             *(one.number, task.entrypoint, task.params, task.seed, task.function),
@@ -122,15 +130,20 @@ class Plan:
         self._left.seek(0)
 
     @property
-    def note(self) -> str | None:
-        """Return what there is to say of tasks that are called with the same."""
-        if not self._repeated:
-            return None
-        are = "task is" if self._repeated == 1 else "tasks are"
-        return (
-            f"note: {self._repeated} {are} called as one before is, with its seed: the results are"
-            " the same again, and count twice in a mean. Give each a seed of its own"
-        )
+    def notes(self) -> list[str]:
+        """Return what there is to say of tasks that are run again, or are called with the same."""
+        notes = [
+            f"note: to run again: {count}, which ran {_RUN_AGAIN[standing]}"
+            for standing, count in self._run_again.items()
+            if standing in _RUN_AGAIN
+        ]
+        if self._repeated:
+            are = "task is" if self._repeated == 1 else "tasks are"
+            notes.append(
+                f"note: {self._repeated} {are} called as one before is, with its seed: the results"
+                " are the same again, and count twice in a mean. Give each a seed of its own"
+            )
+        return notes
 
     def next(self) -> tuple[int, GivenTask] | None:
         """The number of the next task to run, and the task; ``None`` where there is none."""

@@ -132,18 +132,22 @@ def read_earlier(
                 made = earlier.made.get(line.index, Manifest()).and_of(line.made)
                 if made != Manifest():  # most tasks have the same: kept once
                     earlier.made[line.index] = alike.setdefault(made, made)
+                is_same = study.is_same(bundle, line.study, line.bundle)
                 standing = Standing.TO_RUN
-                if line.bundle == bundle and line.asked == asked:
-                    if line.report is not None and not line.report.retryable:
-                        standing = Standing.FAILED
-                    elif line.ok:
-                        standing = Standing.DONE
+                if line.bundle != bundle:
+                    standing = Standing.EDITED if is_same else Standing.TO_RUN
+                elif line.asked != asked:
+                    standing = Standing.OTHERWISE
+                elif line.report is not None and not line.report.retryable:
+                    standing = Standing.FAILED
+                elif line.ok:
+                    standing = Standing.DONE
                 code = None if line.report is None else line.report.code
                 known = Known(line.task, standing, code, line.run, place)
                 if not earlier.learn(line.index, known):
                     continue
                 strangers.pop(line.index, None)
-                if not study.is_same(bundle, line.study, line.bundle):
+                if not is_same:
                     strangers[line.index] = line
     if strangers and not overwrite:
         whose = next(iter(strangers.values())).study

@@ -12,7 +12,7 @@ RUN_SECONDS = 60
 # The distributions that it needs, and what of the standard library takes longest.
 HEAVY = {
     "anyio", "asyncio", "filelock", "findpython", "importlib.metadata", "logging", "msgspec",
-    "packaging", "psutil", "rich", "shtab", "subprocess",
+    "packaging", "pathlib", "psutil", "rich", "shtab", "subprocess", "typing",
 }  # fmt: skip
 # What only a failure, a build, or another command has a use for.
 UNNEEDED = {

@@ -3,20 +3,21 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.cli.command_line import arguments
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
     from _typeshed import SupportsWrite
 
 # How a value is read, by what the help calls it. Others stay texts.
-_READ_BY: dict[str, Callable[[str], Any]] = {
+_READ_BY: "dict[str, Callable[[str], Any]]" = {
     "AGE": arguments.age,
-    "DIR": Path,
+    "DIR": arguments.as_path,
     "ENTRYPOINT": arguments.entrypoint,
-    "FILE": Path,
+    "FILE": arguments.as_path,
     "I/N": arguments.shard,
     "K=V": arguments.param,
     "N": arguments.count,
@@ -33,10 +34,10 @@ class ArgumentParser(argparse.ArgumentParser):
     Takes no abbreviations: a model's ``--time 100`` would be a ``--timeout``, and the run go on.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: "Any") -> None:
         super().__init__(allow_abbrev=False, **options)
 
-    def option(self, words: str, meaning: str, **how: Any) -> None:
+    def option(self, words: str, meaning: str, **how: "Any") -> None:
         """Add an option, or a flag where no value follows.
 
         :param words: as the help shows them: ``-j --jobs N``.
@@ -63,7 +64,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
                 self.exit(not_printed(error, len(message)))
 
-    def refuse(self, extra: list[str]) -> NoReturn:
+    def refuse(self, extra: list[str]) -> "NoReturn":
         """Refuse arguments that the command does not take.
 
         :raises SystemExit: always.

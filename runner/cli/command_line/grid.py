@@ -1,8 +1,10 @@
 """Reads ``--grid`` and ``--seeds``: the axes of a study."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 from runner.cli.command_line.commands import Exec, UsageError
@@ -15,6 +17,8 @@ _ALL_SHOWN = 6
 """So many values are not cut short."""
 _MOST_REPLICATES = 10_000
 """A larger number is hardly meant as one of replicates."""
+_THOUSANDS = re.compile(r"(?:[0-9]+:)?[+-]?[0-9]+,0[0-9]{2}(?::[0-9]+)?")
+"""A number with a comma in it, for JSON has no 000; 10,100 may well be two."""
 
 
 def read_grid(command: Exec, seed: int = 0) -> Grid:
@@ -75,6 +79,7 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
     words = _words(text)
     if words is None:
         raise UsageError(f"{option}={text}: a quote or a bracket in it is not closed")
+    _refuse_thousands(f"{option}={text}", words)
     for word in words:
         if not word:
             raise UsageError(f'{option}={text}: there is an empty value; write "" for a text')
@@ -101,7 +106,9 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
 
 def _seeds(text: str) -> Sequence[int]:
     parts: list[Sequence[int]] = []
-    for word in text.split(","):
+    words = text.split(",")
+    _refuse_thousands(f"--seeds {text}", words)
+    for word in words:
         if ":" not in word:
             parts.append([read_seed(word, "--seeds")])
             continue
@@ -117,6 +124,13 @@ def _seeds(text: str) -> Sequence[int]:
     if len(parts) > 1 and len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds {text}: a seed is there twice")
     return seeds
+
+
+def _refuse_thousands(option: str, words: list[str]) -> None:
+    for pair in pairwise(words):
+        if _THOUSANDS.fullmatch(",".join(pair)):
+            one = "".join(pair)
+            raise UsageError(f"{option}: a comma is between two values; write {one} for one")
 
 
 @contextmanager

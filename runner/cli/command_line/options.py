@@ -1,22 +1,25 @@
 """Options that several commands have: each function adds some to a parser."""
 
 from argparse import ArgumentTypeError
-from pathlib import Path
 
 from runner.cli.command_line.argument_parser import ArgumentParser
-from runner.cli.command_line.arguments import entrypoint
+from runner.cli.command_line.arguments import as_path, entrypoint
 from runner.cli.command_line.verbosity import Verbosity
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def bundle(parser: ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", type=_folder, help="the bundle's folder")
 
 
-def _folder(text: str) -> Path:
+def _folder(text: str) -> "Path":
     if not text:
         raise ArgumentTypeError("it is empty, as is a variable that is not set")
-    return Path(text)
+    return as_path(text)
 
 
 def json(parser: ArgumentParser) -> None:

@@ -9,16 +9,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from runner.cli.command_line import options
 from runner.cli.command_line.argument_parser import ArgumentParser, unknown
-from runner.cli.command_line.arguments import code, index, size_or_none
+from runner.cli.command_line.arguments import as_path, code, index, size_or_none
 from runner.cli.exit_codes import EXIT_CODES_HELP
 from runner.defaults import Isolation
 from runner.version import runner_version
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runner.cli.command_line.commands import AnyCommand
 
@@ -62,7 +61,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
         whole.error(f"a command comes first, not {argv[0]}")
     name = argv[0]
     one = ArgumentParser(prog=f"modelops-runner {name}")
-    _COMMANDS[name].add_arguments(one)
+    _COMMANDS[name][1](one)
     if name == "env":
         if len(argv) > 1 and not argv[1].startswith("-") and argv[1] not in ENV_ACTIONS:
             one.error(unknown("action", argv[1], ENV_ACTIONS))
@@ -84,8 +83,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
 def all_parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     """Return the whole command's parser, and each command's by its name."""
     parser, parsers = _whole()
-    for name, command in _COMMANDS.items():
-        command.add_arguments(parsers[name])
+    for name, (_, add_arguments) in _COMMANDS.items():
+        add_arguments(parsers[name])
     return parser, parsers
 
 
@@ -100,7 +99,7 @@ def _whole() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
-        name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()
+        name: commands.add_parser(name, help=purpose) for name, (purpose, _) in _COMMANDS.items()
     }
     return parser, parsers
 
@@ -148,7 +147,7 @@ def _check(parser: ArgumentParser) -> None:
     options.report(parser)
     options.json(parser)
     parser.add_argument(
-        "more", metavar="BUNDLE", nargs="*", type=Path, help="others, to prepare a machine for"
+        "more", metavar="BUNDLE", nargs="*", type=as_path, help="others, to prepare a machine for"
     )
     parser.option("--build", "also build the environment and load the bundle")
     parser.option("--lock-to FILE", "build it, and write down which versions it has, for --lock")
@@ -170,7 +169,10 @@ def _replay(parser: ArgumentParser) -> None:
     options.report(parser)
     options.json(parser)
     parser.add_argument(
-        "recording", metavar="RECORDING", type=Path, help="what --record wrote: the file or folder"
+        "recording",
+        metavar="RECORDING",
+        type=as_path,
+        help="what --record wrote: the file or folder",
     )
 
 
@@ -184,7 +186,7 @@ def _explain(parser: ArgumentParser) -> None:
 
 def _report(parser: ArgumentParser) -> None:
     parser.description = "Print a report that --report, --json or a RunnerError saved."
-    parser.add_argument("file", metavar="FILE", type=Path, help="the report, as JSON")
+    parser.add_argument("file", metavar="FILE", type=as_path, help="the report, as JSON")
     parser.option("--html FILE", "write one self-contained page instead")
 
 
@@ -196,7 +198,7 @@ def _doctor(parser: ArgumentParser) -> None:
     options.offline(parser)
     options.json(parser)
     parser.add_argument(
-        "bundles", metavar="BUNDLE", nargs="*", type=Path, help="that are to run there"
+        "bundles", metavar="BUNDLE", nargs="*", type=as_path, help="that are to run there"
     )
     parser.option(
         "--scheduler ADDRESS",
@@ -239,7 +241,7 @@ def _env(parser: ArgumentParser) -> None:
     path = actions.add_parser(
         "path", help="the folder of a bundle's environment; without a bundle, of all"
     )
-    path.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path)
+    path.add_argument("bundle", metavar="BUNDLE", nargs="?", type=as_path)
     path.option("--python REQUEST", "as for exec")
     options.lock(path)
     remove = actions.add_parser("remove", help="remove some, and what is upon them")
@@ -261,7 +263,7 @@ def _init(parser: ArgumentParser) -> None:
     parser.description = (
         "Write a bundle that runs, for a model of one's own. Nothing that is there is written over."
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="made if need be")
+    parser.add_argument("folder", metavar="DIR", type=as_path, help="made if need be")
     parser.option(
         "--model FILE[:FUNCTION]",
         "the script, notebook or function that runs the model, where DIR has several",
@@ -274,7 +276,7 @@ def _table(parser: ArgumentParser) -> None:
         " JSON outputs and files; or with --rows the rows of an output or file that is a table."
     )
     options.json(parser)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
+    parser.add_argument("folder", metavar="DIR", type=as_path, help="what --output was given")
     parser.option("--rows OUTPUT", "an output, or a file that tasks have left: CSV, Parquet, Arrow")
     parser.add_argument(
         "--csv", metavar="FILE", nargs="?", const="-", help="write CSV (default: standard output)"
@@ -291,7 +293,7 @@ def _rerun(parser: ArgumentParser) -> None:
     options.offline(parser)
     options.variables(parser)
     options.json(parser)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
+    parser.add_argument("folder", metavar="DIR", type=as_path, help="what --output was given")
     parser.add_argument(
         "index", metavar="INDEX", nargs="?", type=index, help="of the task (default: all done ones)"
     )
@@ -306,24 +308,18 @@ def _completion(parser: ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
 
 
-class _Command(NamedTuple):
-    help: str
-    """Its purpose, in a few words."""
-    add_arguments: Callable[[ArgumentParser], None]
-
-
-_COMMANDS = {
-    "exec": _Command("run a task, or a study of many", _exec),
-    "check": _Command("say what can be known without running a task", _check),
-    "table": _Command("make one table of a study's results", _table),
-    "rerun": _Command("run a study's tasks again, and compare", _rerun),
-    "replay": _Command("print the report that a recording gives today", _replay),
-    "explain": _Command("say what a code means", _explain),
-    "report": _Command("print a saved report again", _report),
-    "doctor": _Command("look at this machine, or at a Dask cluster", _doctor),
-    "matrix": _Command("try a bundle on several Pythons", _matrix),
-    "env": _Command("list, find and remove environments", _env),
-    "init": _Command("make a bundle to begin with", _init),
-    "completion": _Command("complete commands and options in a shell", _completion),
+_COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
+    "exec": ("run a task, or a study of many", _exec),
+    "check": ("say what can be known without running a task", _check),
+    "table": ("make one table of a study's results", _table),
+    "rerun": ("run a study's tasks again, and compare", _rerun),
+    "replay": ("print the report that a recording gives today", _replay),
+    "explain": ("say what a code means", _explain),
+    "report": ("print a saved report again", _report),
+    "doctor": ("look at this machine, or at a Dask cluster", _doctor),
+    "matrix": ("try a bundle on several Pythons", _matrix),
+    "env": ("list, find and remove environments", _env),
+    "init": ("make a bundle to begin with", _init),
+    "completion": ("complete commands and options in a shell", _completion),
 }
-"""In the order of the help."""
+"""The purpose of each in a few words, and what adds its arguments; in the order of the help."""

@@ -21,14 +21,16 @@ from runner.cli.result import json_document
 from runner.cli.study.recorded import recorded_study
 from runner.cli.study.study_display import StudyDisplay, shown_study
 from runner.cli.study.study_tasks import earlier_of, plan_tasks
+from runner.cli.study.task_warnings import TaskWarnings
 from runner.cli.study.warm_state import WarmState
 from runner.cli.writing import said_of
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
-from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.diagnosis.report.text import duration, printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.own_io import own_io
@@ -74,6 +76,9 @@ class ManyTasks:
             self._lines = Lines(results)
         self._totals = Totals(0, 0)
         self._warm_state = WarmState()
+        self._warnings = TaskWarnings()
+        self._notes: list[str] = []
+        """Those on all the tasks that this run has run."""
         self._failed_starts = 0
         self._secrets = secrets_of(command.settings.variables())
         self._kept = 0
@@ -115,6 +120,9 @@ class ManyTasks:
                     raise stopped
                 if stopped is not None and not self.interrupted:
                     raise_reported(case, stopped)
+            warm = command.settings.isolation is Isolation.WARM
+            notes = self._warnings.notes(case.short_path, warm=warm)
+            self._notes = [sanitise_text(note, self._secrets) for note in notes]
         if self.interrupted:
             return
         with reported(case):
@@ -182,7 +190,7 @@ class ManyTasks:
         tasks = "1 task" if totals.total == 1 else f"{totals.total} tasks"
         lines = [f"{tasks} in {duration(totals.seconds)}: {', '.join(parts)}"]
         lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
-        lines += totals.seed_effect.notes() + self._warm_state.notes
+        lines += totals.seed_effect.notes() + self._warm_state.notes + self._notes
         if self._output is not None:
             if self._kept:
                 lines.append(
@@ -190,6 +198,8 @@ class ManyTasks:
                     " they are, unless --overwrite removes them"
                 )
             lines.append(f"results: {printable(str(self._output / self._file))}")
+        elif totals.done:
+            lines.append("outputs: not kept; --output DIR keeps them")
         with suppress(BrokenPipeError):  # nobody reads standard error
             print("\n".join(lines), file=sys.stderr, flush=True)
 
@@ -249,9 +259,8 @@ class ManyTasks:
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
                 )
-            for note in (*lone_seed(self._command), plan.note):
-                if note is not None:
-                    display.say(note)
+            for note in (*lone_seed(self._command), *plan.notes):
+                display.say(note)
             if totals.skipped:
                 display.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := self.failed_before:
@@ -328,6 +337,7 @@ class ManyTasks:
                 if isinstance(outcome, RunnerError) and self._would_meet_any_task(outcome.report):
                     raise outcome
                 printed = results.printed.take(number)
+                self._warnings.ended(printed.get("stderr", ""))
                 try:
                     line = results.keep(index, given, outcome, printed, calls.check)
                 finally:
@@ -365,8 +375,7 @@ class ManyTasks:
                 if event.task_id is not None:
                     self._running.add(event.task_id)
             display.listen(event)
-            if self._output is not None:
-                self._results.printed.listen(event)
+            self._results.printed.listen(event)
 
         return listen
 

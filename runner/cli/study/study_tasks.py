@@ -111,7 +111,7 @@ async def dry_run(command: Exec, case: Case) -> str:
         if to_run < plan.total:
             count += f": {to_run} to run, {plan.skipped} done before"
             count += f", {failed} failed before (--again failed runs them)" if failed else ""
-        lines += [*lone_seed(command), *filter(None, [plan.note]), count]
+        lines += [*lone_seed(command), *plan.notes, count]
         lines += [json.dumps(_described(given)) for _, given in first]
         if to_run > len(first):
             lines.append(f"... and {to_run - len(first)} more")

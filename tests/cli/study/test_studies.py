@@ -355,6 +355,60 @@ def test_a_study_within_a_process_leaves_no_descriptor_open(
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
+def test_why_tasks_that_have_results_run_again_is_told(
+    bundle: Path, out: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def told(*words: str) -> list[str]:
+        run("--seeds", "0:3", *words)
+        lines = capfd.readouterr().err.splitlines()
+        return [line for line in lines if line.startswith("note: to run again: ")]
+
+    assert told() == told() == []
+    (out / "1" / "sum.json").write_text("another's")
+    assert told() == [
+        "note: to run again: 1, which ran before a file was changed that they read or have made"
+    ]
+    assert told("--threads", "2") == [
+        "note: to run again: 3, which ran with another --python, --lock, --threads or --env"
+    ]
+    (bundle / "wire.py").write_text(WIRE + "\n")
+    assert told() == ["note: to run again: 3, which ran before the bundle was edited"]
+    # What replaces another bundle's is no edit of it.
+    (bundle / "pyproject.toml").write_text('[project]\nname = "other"\nversion = "1"\n')
+    assert told("--overwrite") == []
+
+
+@pytest.mark.parametrize("words", [[], ["--seeds", "0:2"]])
+def test_outputs_that_are_not_kept_are_told(
+    words: list[str], bundle: Path, out: Path, cache: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
+    told = "outputs: not kept; --output DIR keeps them"
+    assert main(["exec", str(bundle), *words]) == 0
+    assert capfd.readouterr().err.splitlines()[-1] == told
+    assert main(["exec", str(bundle), *words, "-q"]) == 0
+    assert main(["exec", str(bundle), *words, "--output", str(out)]) == 0
+    assert told not in capfd.readouterr().err
+
+
+def test_what_tasks_warn_of_is_counted_at_the_end(
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "wire.py").write_text(
+        "import warnings\ndef warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    if seed > 1:\n"
+        "        warnings.warn('the root of tok-53cret123 is not found')\n"
+        "    return {'seed': str(seed).encode()}\n"
+    )
+    run("--seeds", "0:4", "--env", "API_TOKEN=tok-53cret123")
+    expected = "note: 2 of 4 tasks warned in wire.py:5: UserWarning: the root of **** is not found"
+    assert expected in capfd.readouterr().err.splitlines()
+    run("--seeds", "0:2", "--overwrite")
+    assert "warned" not in capfd.readouterr().err
+
+
 def test_seeds_that_change_nothing_are_told(
     bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -414,3 +468,16 @@ def test_what_a_warm_task_finds_of_those_before_it_is_told(
     said = capfd.readouterr().err
     expected = f"note: task 3 gives another {told} in a process of its own: its results depend on"
     assert (expected in said) if told else ("in a process of its own" not in said)
+
+
+def test_a_warm_task_is_compared_that_is_not_the_last(
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "wire.py").write_text(
+        "BEFORE = []\ndef warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    BEFORE.append(seed)\n"
+        "    return {'n': b'' if seed > 7 else repr(BEFORE).encode()}\n"
+    )
+    run("--seeds", "0:9", "--isolation", "warm")
+    assert "gives another n in a process of its own" in capfd.readouterr().err
