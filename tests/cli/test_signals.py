@@ -167,6 +167,37 @@ def test_a_signal_that_comes_twice_as_it_is_handed_on_is_one(
     assert not still_running(started)
 
 
+@pytest.mark.parametrize("options", [["--params"], ["--params", "--seeds", "0:2"], ["--tasks"]])
+def test_a_signal_ends_the_wait_for_what_a_pipe_brings(
+    options: list[str], bundle: Path, cache: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "tasks.csv"
+    os.mkfifo(pipe)
+    words = [options[0], str(pipe), *options[1:]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "exec", bundle, *words],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    writing: list[int] = []
+
+    def is_read() -> bool:
+        with suppress(OSError):  # nobody has opened it to read it
+            writing.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writing)
+
+    try:
+        wait_until(is_read)
+        os.write(writing[0], b"x,y\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(RUN_SECONDS) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+        os.close(writing[0])
+
+
 def wait_until(what: Callable[[], bool]) -> None:
     until = time.monotonic() + RUN_SECONDS
     while not what():

@@ -414,3 +414,12 @@ def test_what_a_warm_task_finds_of_those_before_it_is_told(
     said = capfd.readouterr().err
     expected = f"note: task 3 gives another {told} in a process of its own: its results depend on"
     assert (expected in said) if told else ("in a process of its own" not in said)
+
+
+def test_parameters_that_come_through_a_pipe_are_read_once(run: Run) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"b": 5}')
+    os.close(writing)
+    lines = run("--seeds", "0:2", "--params", f"/dev/fd/{reading}")
+    os.close(reading)
+    assert [line["params"] for line in lines] == [{"b": 5}] * 2
