@@ -173,6 +173,12 @@ def test_a_size_that_is_none_is_damage(cache: Cache, size: str) -> None:
     assert cache.use() == b"iniconfig\n"
 
 
+def test_a_damaged_file_takes_no_more_memory_or_time_than_one_of_ours(cache: Cache) -> None:
+    harm(FILES["record"](cache), "empty")
+    os.truncate(FILES["record"](cache), 1 << 40)
+    assert cache.use() == b"iniconfig\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
 @pytest.mark.parametrize("where", ["own", "shared"])
 @pytest.mark.parametrize("open_to", ["folder", "site-packages", "nobody any more"])
