@@ -40,7 +40,7 @@ class Command(AnyCommand, frozen=True, kw_only=True):
     param: list[str]
     params: str | None
     piped: bytes | None = None
-    """What has come by ``--params``, where that is a pipe."""
+    """The bytes that ``--params`` has brought, where it is a pipe."""
 
 
 class Exec(Command, frozen=True, kw_only=True):

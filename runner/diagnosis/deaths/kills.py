@@ -77,7 +77,7 @@ def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
 
 
 def said_to_send(data: bytes) -> str:
-    """What of a piece of standard error says that a line of the child's code sends a signal."""
+    """The lines of a piece of standard error which say that the child's code sends a signal."""
     if b" sends SIG" not in data:
         return ""
     lines = data.decode("utf-8", "replace").splitlines()
