@@ -102,7 +102,7 @@ def read_pipe(source: str | None) -> bytes | None:
 
 def _read(source: str) -> bytes:
     try:
-        return read_named(0 if source == "-" else Path(source))
+        return read_named(sys.stdin.fileno() if source == "-" else Path(source))
     except DamagedError as error:
         raise _invalid(f"{_name(source)}: {error}") from error
 
