@@ -4,7 +4,6 @@ import os
 import traceback
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.deaths.kills import sender
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line
@@ -48,6 +47,8 @@ def cancelled(
     :param again: how to go on; by default, by the same command.
     :param said: what children have said on standard error; by default, what the case has of that.
     """
+    from runner.diagnosis.deaths.kills import sender  # a run that ends well needs none of it
+
     phase = case.journal.current or Phase.BUNDLE
     summary = f"{by} ended the run{how_far or f' {_BUILDING[phase]}'}"
     hint = again or Hint(

@@ -24,7 +24,6 @@ from runner.cli.study.study_tasks import earlier_of, plan_tasks
 from runner.cli.study.warm_state import WarmState
 from runner.cli.writing import said_of
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.deaths.kills import said_to_send
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
@@ -365,7 +364,9 @@ class ManyTasks:
                 self._totals.begin()
                 if event.task_id is not None:
                     self._running.add(event.task_id)
-            if isinstance(event, Output):
+            if isinstance(event, Output) and b" sends SIG" in event.data:
+                from runner.diagnosis.deaths.kills import said_to_send
+
                 self._said = (self._said + said_to_send(event.data))[-MOST_SAID:]
             display.listen(event)
             if self._output is not None:
