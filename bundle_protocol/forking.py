@@ -53,6 +53,8 @@ def why_unsafe(modules: Iterable[ModuleType], transport: Transport) -> str | Non
         return f"on {sys.platform}, system libraries do not survive a fork"
     if not hasattr(os, "waitid") or not hasattr(resource, "prlimit"):
         return f"{sys.implementation.name} cannot watch a fork as it has to be (os.waitid)"
+    if not os.path.isdir("/proc/self/fd"):
+        return "/proc is not there, by which a fork is watched (mount -t proc proc /proc)"
     targets = (os.readlink(f"/proc/self/fd/{fd}") for fd, _, _ in open_descriptors())
     if any(target.startswith("/dev/nvidia") for target in targets):
         return "CUDA was initialised while the bundle was loaded"

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 
+from bundle_protocol.entropy import is_installed
 from bundle_protocol.process import complain
 from bundle_protocol.stand_in import StandIn
 
@@ -25,14 +26,18 @@ def tell_own_kills() -> None:
 class _Kill(StandIn):
     def __call__(self, target: int, number: int) -> None:
         by = sys._getframe(1)
+        while by.f_back is not None and is_installed(by.f_code.co_filename):  # psutil's, say
+            by = by.f_back
         with suppress(OSError, TypeError, ValueError):  # They are not numbers: that is told below.
             group = self.__name__ == "killpg" or target <= 0
             whom = os.getpgrp() if group and target in (0, -1) else abs(target)
-            own = [os.getpid(), os.getppid()]
-            ends = number in _ENDING and signal.getsignal(number) is signal.SIG_DFL
+            own, parent = (
+                (os.getpgrp(), os.getpgid(os.getppid())) if group else (os.getpid(), os.getppid())
+            )
+            # What the parent does at a signal is not known here.
+            ends = whom == parent or (whom == own and signal.getsignal(number) is signal.SIG_DFL)
             file = by.f_code.co_filename
-            ends = ends and not file.startswith(_OURS)
-            if ends and whom in (map(os.getpgid, own) if group else own):
+            if ends and number in _ENDING and not file.startswith(_OURS):
                 which = f"process group {whom}" if group else f"process {whom}"
                 complain(f"{file}:{by.f_lineno} sends {signal.Signals(number).name} to {which}")
         self.__wrapped__(target, number)

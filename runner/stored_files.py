@@ -68,9 +68,12 @@ def open_stored(path: Path, *, follow: bool = True) -> BinaryIO:
     return open(path, "rb", opener=lambda name, flags: _at_once(name, flags | no_link))
 
 
-def read_named(path: Path, most: int = MOST_BYTES) -> bytes:
-    """As :func:`read_stored`, of what the user has named: of a pipe, what comes through it."""
-    with path.open("rb") as file:
+def read_named(path: Path | int, most: int = MOST_BYTES) -> bytes:
+    """As :func:`read_stored`, of what the user has named: of a pipe, what comes through it.
+
+    :param path: or a descriptor, which stays open.
+    """
+    with open(path, "rb", closefd=isinstance(path, Path)) as file:
         return _bounded(file, most)
 
 

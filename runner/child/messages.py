@@ -254,6 +254,7 @@ class Connection:
 
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
         self.last_id += 1
+        self.exiting = None
         message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
         return encode_frame(to_json(message))
 
@@ -296,6 +297,8 @@ class Connection:
         if incoming.method == EXITING:
             if not self.life.may(Event.EXITING):
                 raise ProtocolViolation("the child said that it exits, and nothing was asked of it")
+            if self.exiting is not None:
+                raise ProtocolViolation("the child said twice that it exits")
             self.life.move(Event.EXITING)
             self.exiting = decode_result(incoming.params, Exiting).exception
             _check_size(self.exiting)

@@ -61,7 +61,7 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
             try:
                 kept.failed(error.report)
             except OSError as refusal:  # the failure is told all the same
-                print(not_written(refusal, f"--output {command.output}", 0), file=sys.stderr)
+                print(not_written(refusal, f"--output {command.output}", None), file=sys.stderr)
             _say_notes(command, kept.notes, live)
         raise
     if kept is None:

@@ -26,6 +26,8 @@ _MODULES = (
 def run(command: commands.AnyCommand) -> int:
     """Do it; returns the exit code."""
     try:
+        if sys.stdout is None and getattr(command, "json", False):  # ">&-"
+            raise commands.UsageError("--json: standard output is closed")
         if isinstance(command, commands.Exec | commands.Check):
             return run_bundle(command)
         module = next(name for kind, name in _MODULES if isinstance(command, kind))

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from runner.cli.command_line.commands import Check, Command, Exec, UsageError
-from runner.cli.command_line.params import read_seed, read_values
+from runner.cli.command_line.params import read_pipe, read_seed, read_values
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.live import Live
 from runner.cli.exit_codes import FAILED_TASK, exit_code_of
@@ -69,6 +69,8 @@ def run_bundle(command: Exec | Check) -> int:
         if command.seed is not None:
             read_seed(command.seed)
         read_values(command.param)
+        if (piped := read_pipe(command.params)) is not None:
+            command = msgspec.structs.replace(command, piped=piped)
         if isinstance(command, Exec):
             if command.grid or command.seeds is not None:
                 from runner.cli.command_line.grid import read_grid

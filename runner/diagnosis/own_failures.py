@@ -1,5 +1,6 @@
 """Findings about the runner itself: a fault of ours, a run that the caller ended."""
 
+import os
 import traceback
 
 from runner.diagnosis.case import Case, Finding
@@ -32,20 +33,36 @@ def internal_error(case: Case, error: Exception) -> Finding:
     )
 
 
-def cancelled(case: Case, by: str) -> Finding:
-    """The caller ended the run.
+def cancelled(
+    case: Case,
+    by: str,
+    how_far: str | None = None,
+    again: Hint | None = None,
+    said: str | None = None,
+) -> Finding:
+    """The caller ended the run, or a task has signalled the worker.
 
     :param by: what ended it, such as ``SIGINT``.
+    :param how_far: how far the run was; by default, its phase.
+    :param again: how to go on; by default, by the same command.
+    :param said: what children have said on standard error; by default, what the case has of that.
     """
+    from runner.diagnosis.deaths.kills import sender  # a run that ends well needs none of it
+
     phase = case.journal.current or Phase.BUNDLE
+    summary = f"{by} ended the run{how_far or f' {_BUILDING[phase]}'}"
+    hint = again or Hint(
+        "run it again: what was built before is reused",
+        command=case.exec_command() if case.bundle else None,
+    )
+    if place := sender(case, by, os.getpid(), case.stderr if said is None else said):
+        summary += f": {place} sent it"
+        hint = Hint(f"see {place}: in this isolation a task's parent is the runner itself")
     return Finding.of(
         Code.CANCELLED,
-        f"{by} ended the run {_BUILDING[phase]}",
+        summary,
         "The child and its descendants are gone, and nothing half-built is left.",
-        Hint(
-            "run it again: what was built before is reused",
-            command=case.exec_command() if case.bundle else None,
-        ),
+        hint,
         phase=phase,
     )
 

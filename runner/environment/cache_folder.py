@@ -178,6 +178,24 @@ def stranger(cache: Path) -> tuple[str, str] | None:
     return None
 
 
+def planted(venv: Path, site: Path, *, own: bool) -> str | None:
+    """Say by what in a venv somebody else's code may run.
+
+    :param site: its folder of packages.
+    :param own: true if that has little in it, and each entry is looked at.
+    :raises OSError: something is gone.
+    """
+    made = venv.stat()
+    if made.st_mode & stat.S_IXOTH:  # else nobody else gets any further
+        for folder in (venv, site):
+            if folder.stat().st_mode & stat.S_IWOTH:
+                return f"anybody may write to {folder}"
+    for entry in site.iterdir() if own else ():
+        if (user := entry.lstat().st_uid) not in (_ROOT, made.st_uid):
+            return f"{entry} is of the user {user}"
+    return None
+
+
 def _status(folder: Path) -> os.stat_result | None:
     try:
         return folder.stat()

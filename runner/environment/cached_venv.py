@@ -12,10 +12,10 @@ import anyio.to_thread
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.text import one_line
 from runner.environment.bundle_layer import SHARED_PTH, leads_to
-from runner.environment.cache_folder import close_to_strangers, make_folder
+from runner.environment.cache_folder import close_to_strangers, is_trusted, make_folder, planted
 from runner.environment.file_states import files_changed, folders_changed
 from runner.environment.healing import damaged, discarded, heal_linked
-from runner.environment.integrity import Damage, damage, packages
+from runner.environment.integrity import Damage, damage, packages, site_packages
 from runner.environment.store import (
     Manifest,
     followed,
@@ -54,6 +54,11 @@ async def is_whole(
     with ExitStack() as mine:
         held = hold(venv, mine)
         wrong = await what_is_wrong(venv, uv.base, upon) if held else "it is not finished"
+        if wrong is None and not is_trusted(uv.environ):
+            try:
+                wrong = planted(venv, site_packages(venv), own=upon is not None)
+            except OSError as error:
+                wrong = f"it cannot be looked through: {error}"
         if wrong is None:
             holds.push(mine.pop_all())
             return True

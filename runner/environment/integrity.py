@@ -12,6 +12,7 @@ import base64
 import hashlib
 import io
 import os
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -21,10 +22,10 @@ from msgspec import Struct
 
 from runner.environment.file_states import BYTECODE, look, read_down, top_folders, write_down
 from runner.fingerprint import Fingerprint
-from runner.stored_files import read_stored
+from runner.stored_files import MOST_BYTES, open_stored, read_stored
 
 _DIST_INFO = ".dist-info"
-_LARGEST_FILE = 1 << 40
+_PIECE_BYTES = 1 << 20
 # What decides what is imported, and no package says the digest of: RECORD itself, and what some
 # versions of `uv venv` put into site-packages.
 _UNTOLD = (f"{_DIST_INFO}/RECORD", "/_virtualenv.py", "/_virtualenv.pth")
@@ -104,7 +105,7 @@ def seal(venv: Path) -> None:
         os.chmod(path, os.stat(path).st_mode & 0o555)  # noqa: PTH101, PTH116
     states = look(venv)
     untold = (path for path in states.files if path.endswith(_UNTOLD))
-    write_down(venv, states, {path: _digest(venv / path) for path in untold})
+    write_down(venv, states, {path: _digest(venv / path, MOST_BYTES) for path in untold})
 
 
 def damage(
@@ -153,7 +154,8 @@ def damage(
     for path, digest in states.digests.items():
         file, name = venv / path, os.path.relpath(path, beside)
         with suppress(OSError):  # its folder's time tells
-            if states.differs(path, Fingerprint.of(file.stat())) and digest != _digest(file):
+            state = Fingerprint.of(file.stat())
+            if states.differs(path, state) and digest != _digest(file, MOST_BYTES):
                 changed.append(name)
     for folder, _, files in _walk(site):
         prefix = "" if folder == str(site) else os.path.relpath(folder, site) + "/"
@@ -198,10 +200,18 @@ def _record(dist_info: Path) -> Iterator[tuple[str, str, str]]:
         yield f"{dist_info.name}/RECORD", "", ""  # missing, or what remains of it is unreadable
 
 
-def _digest(path: Path) -> str:
-    """As RECORD has it; empty where there is no file any more, but a pipe, say."""
+def _digest(path: Path, most: int = sys.maxsize) -> str:
+    """As RECORD has it; empty where there is no file any more, but a pipe, say.
+
+    :param most: a file of more bytes is none either.
+    """
+    digest = hashlib.sha256()
     try:
-        digest = hashlib.sha256(read_stored(path, _LARGEST_FILE)).digest()
+        with open_stored(path) as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+                if file.tell() > most:
+                    return ""
     except OSError:
         return ""
-    return "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return "sha256=" + base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")

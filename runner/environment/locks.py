@@ -27,6 +27,7 @@ from runner.environment.cache_key import Pins, Source, has_dependencies, read_py
 from runner.environment.integrity import packages
 from runner.environment.uv_run import Uv, run_uv
 from runner.interpreter.model import Interpreter
+from runner.stored_files import read_stored
 from runner.toml import tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
@@ -41,9 +42,11 @@ def read_pins(file: Path) -> Pins:
     :raises Failure: it cannot be read.
     """
     try:
-        return Pins(file, file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        return Pins(file, read_stored(file).decode().replace("\r\n", "\n"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not UTF-8"
         command = f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}"
         raise Failure.of(
             Code.ENVIRONMENT_FAILED,

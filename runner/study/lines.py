@@ -17,7 +17,7 @@ from runner.diagnosis.report.model import BundleInfo, PythonInfo, Report
 from runner.diagnosis.report.text import printable
 from runner.result import Cost
 from runner.settings import Isolation, Settings
-from runner.stored_files import open_stored
+from runner.stored_files import DamagedError, open_stored, read_stored
 from runner.study.output_files import OutputFile, outputs_folder
 from runner.study.shards import parts
 from runner.task import Task
@@ -110,8 +110,8 @@ class Asked(Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, settings: Settings) -> "Asked":
         try:
-            text = None if settings.lock is None else settings.lock.read_bytes()
-        except OSError:
+            text = None if settings.lock is None else read_stored(settings.lock)
+        except (OSError, DamagedError):
             text = b""  # it is told when the environment is made
         lock = None if text is None else _digest(text)
         # A digest, because a value may be a secret.

@@ -76,6 +76,14 @@ def test_an_answer_that_nobody_waits_for_is_a_violation(events: tuple[Event, ...
         list(greeted(*events).receive(frame({"id": 1, "result": {}})))
 
 
+def test_an_exit_that_is_announced_twice_is_a_violation() -> None:
+    exiting = {"method": "exiting", "params": {"exception": {"type": "SystemExit", "message": ""}}}
+    connection = greeted(*WAITING)
+    list(connection.receive(frame(exiting)))
+    with pytest.raises(ProtocolViolation, match="said twice that it exits"):
+        list(connection.receive(frame(exiting)))
+
+
 @pytest.mark.parametrize("version", ["9" * 5000, "", "three", "3.13\n", "3.13.0 " + "x" * 5000])
 def test_a_version_that_is_none_is_told(version: str) -> None:
     params = {"protocol_versions": [1], "python": {**PYTHON, "version": version}, "pid": 7}

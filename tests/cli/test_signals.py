@@ -14,6 +14,7 @@ import psutil
 import pytest
 from children import still_running
 from conftest import write_bundle
+from forked_command import run_command
 
 RUN_SECONDS = 120
 
@@ -166,6 +167,37 @@ def test_a_signal_that_comes_twice_as_it_is_handed_on_is_one(
     assert not still_running(started)
 
 
+@pytest.mark.parametrize("options", [["--params"], ["--params", "--seeds", "0:2"], ["--tasks"]])
+def test_a_signal_ends_the_wait_for_what_a_pipe_brings(
+    options: list[str], bundle: Path, cache: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "tasks.csv"
+    os.mkfifo(pipe)
+    words = [options[0], str(pipe), *options[1:]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "exec", bundle, *words],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    writing: list[int] = []
+
+    def is_read() -> bool:
+        with suppress(OSError):  # nobody has opened it to read it
+            writing.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writing)
+
+    try:
+        wait_until(is_read)
+        os.write(writing[0], b"x,y\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(RUN_SECONDS) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+        os.close(writing[0])
+
+
 def wait_until(what: Callable[[], bool]) -> None:
     until = time.monotonic() + RUN_SECONDS
     while not what():
@@ -187,3 +219,31 @@ def test_what_stops_the_command_stops_its_tasks_until_it_goes_on(
     process.communicate(timeout=RUN_SECONDS)
     assert process.returncode == 128 + signal.SIGTERM
     assert not still_running(started)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [[], ["--seeds", "0:2", "-j1", "--isolation", "warm"]])
+def test_a_task_that_has_signalled_the_runner_is_named(
+    number: signal.Signals, options: list[str], cache: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import os, signal, time
+
+def wire(entrypoint, params, seed):
+    signal.signal({number}, lambda *_: None)  # which says nothing of the runner's way with it
+    if seed == 0:
+        os.kill(os.getppid(), {number})
+        time.sleep(1)
+    return {{"x": b"1"}}
+"""
+    bundle = write_bundle(tmp_path / "bundle", code)
+    command = [sys.executable, "-m", "runner", "exec", bundle, *options]
+    done = run_command(
+        command, env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)}, timeout=RUN_SECONDS
+    )
+    assert done.returncode == 128 + number
+    shown = " ".join(done.stderr.split())
+    assert f"error[cancelled]: {number.name} ended the run" in shown
+    assert ": wire.py:7 sent it The child" in shown
+    assert "help: see wire.py:7: in this isolation a task's parent is the runner itself" in shown
+    assert "run it again" not in shown

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -140,6 +141,23 @@ def test_a_report_or_a_stderr_that_has_no_room_takes_no_result_along(
         )
     assert done.returncode == 13
     assert json.loads(done.stdout)["report"]["code"] == "task-raised"
+
+
+@pytest.mark.parametrize("command", ["exec", "check", "env"])
+def test_a_document_that_nobody_can_get_is_refused_before_anything_runs(
+    command: str, bundle: Path, tmp_path: Path
+) -> None:
+    words = shlex.join([command, "list" if command == "env" else str(bundle), "--json"])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m runner {words} >&-"],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(tmp_path / "none")},
+        capture_output=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+    said = b"modelops-runner: error: --json: standard output is closed\n"
+    assert (done.returncode, done.stderr) == (2, said)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -171,3 +171,31 @@ def test_a_size_that_is_none_is_damage(cache: Cache, size: str) -> None:
     lines[0] = f"{lines[0].rpartition(',')[0]},{size}"
     record.write_text("\n".join(lines))
     assert cache.use() == b"iniconfig\n"
+
+
+def test_a_damaged_file_takes_no_more_memory_or_time_than_one_of_ours(cache: Cache) -> None:
+    harm(FILES["record"](cache), "empty")
+    os.truncate(FILES["record"](cache), 1 << 40)
+    assert cache.use() == b"iniconfig\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+@pytest.mark.parametrize("where", ["own", "shared"])
+@pytest.mark.parametrize("open_to", ["folder", "site-packages", "nobody any more"])
+def test_what_another_user_has_put_into_an_environment_does_not_run(
+    cache: Cache, where: str, open_to: str, tmp_path: Path
+) -> None:
+    venv = cache.own if where == "own" else cache.shared
+    site = site_packages(venv)
+    site.chmod(0o755)
+    ran = tmp_path / "ran"
+    (site / "planted.pth").write_text(f"import os; os.mkdir({str(ran)!r})\n")
+    os.chown(site / "planted.pth", 12345, 12345)
+    if open_to != "nobody any more":
+        (venv if open_to == "folder" else site).chmod(0o777)
+    assert cache.use() == b"iniconfig\n"
+    assert not ran.exists()
+    assert cache.own.stat().st_mode & 0o002 == site_packages(cache.own).stat().st_mode & 0o002 == 0
+    made = cache.own.stat().st_ctime_ns
+    assert cache.use() == b"iniconfig\n"
+    assert cache.own.stat().st_ctime_ns == made  # it is not built again and again

@@ -13,6 +13,10 @@ from forked_command import run_command
 from wheels import write_wheel
 
 from runner import Runner, RunnerError
+from runner.diagnosis.case import Failure
+from runner.environment.locks import read_pins
+from runner.settings import Settings
+from runner.study.lines import Asked
 
 WIRE = """\
 from importlib.metadata import version
@@ -190,3 +194,31 @@ def test_offline_uses_what_is_there_and_asks_nobody(bundle: Path, tmp_path: Path
     assert not asked
     assert done.returncode == 11
     assert "error[index-unreachable]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("large", "it has more than the 67,108,864 bytes that make sense"),
+        ("pipe", "not a plain file"),
+        ("loop", "Too many levels of symbolic links"),
+        ("bytes", "it is not UTF-8"),
+    ],
+)
+def test_what_no_lock_is_is_one_error_and_never_waited_for(
+    kind: str, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "locked.txt"
+    if kind == "large":
+        file.touch()
+        os.truncate(file, 1 << 40)
+    elif kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "loop":
+        file.symlink_to(file.name)
+    else:
+        file.write_bytes(b"\xff\xfe")
+    with pytest.raises(Failure) as caught:
+        read_pins(file)
+    assert caught.value.finding.summary == f"the lock {file} cannot be read: {told}"
+    assert Asked.of(Settings(lock=file)).lock is not None

@@ -1,7 +1,11 @@
 """Tasks in forks leave nothing to one another but what the bundle's import has left."""
 
 import http.server
+import json
+import os
+import shlex
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from children import still_running
+from conftest import write_bundle
 
 from runner import Runner, RunnerError
 
@@ -334,3 +339,23 @@ def test_a_connection_that_a_library_holds_is_no_two_tasks(
         else:
             assert result.isolation == "fresh"
             assert note.endswith(f"writing: {shared.format(port=server.server_port)}")
+
+
+def test_where_there_is_no_proc_tasks_have_children_of_their_own(
+    cache: Path, tmp_path: Path
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle", "def wire(e, p, s):\n    return {'x': b'1'}\n")
+    command = [sys.executable, "-m", "runner", "exec", str(bundle), "--seeds", "0:2"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"umount -l /proc && {shlex.join(command)}"],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode in (1, 32):
+        pytest.skip(f"/proc cannot be taken away: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    for line in map(json.loads, done.stdout.splitlines()):
+        assert line["isolation"] == "fresh" and "/proc is not there" in line["isolation_note"]

@@ -37,14 +37,16 @@ class Command(AnyCommand, frozen=True, kw_only=True):
     json: bool
     words: list[str]
     """The command line itself."""
+    param: list[str]
+    params: str | None
+    piped: bytes | None = None
+    """The bytes that ``--params`` has brought, where it is a pipe."""
 
 
 class Exec(Command, frozen=True, kw_only=True):
     entrypoint: str | None
     function: str | None
     """The function of the bundle; ``None``: its wire function."""
-    param: list[str]
-    params: str | None
     seed: str | None
     """As it was given."""
     tasks: str | None
@@ -93,8 +95,6 @@ class Check(Command, frozen=True, kw_only=True):
     reproducible: bool
     """Run a task under several conditions too; the rest says which."""
     entrypoint: str | None
-    param: list[str]
-    params: str | None
     seed: str | None
 
 

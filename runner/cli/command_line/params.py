@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shlex
+import stat
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from runner.cli.command_line.param_words import ALLOWED, meant_value
 from runner.defaults import MAX_SEED
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
+from runner.stored_files import DamagedError, read_named
 from runner.task import Task, check_task, params_invalid
 
 # A key with its colon, any other string, or what an object begins and ends with.
@@ -36,7 +38,8 @@ def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
 
     :raises Failure: ``params-invalid``.
     """
-    params = {} if command.params is None else read_params(command.params)
+    piped = None if isinstance(command, Matrix) else command.piped
+    params = {} if command.params is None else read_params(command.params, piped)
     return _checked(
         Task(
             command.entrypoint,
@@ -82,16 +85,43 @@ def read_seed(text: str, option: str = "--seed") -> int:
     return int(text)
 
 
-def read_params(source: str) -> dict[str, Any]:
+def read_pipe(source: str | None) -> bytes | None:
+    """Read what comes through a pipe: it comes once, and nothing ends the wait for it later.
+
+    :returns: ``None``: it is a file, or cannot be read, which is told in its turn.
+    :raises Failure: ``params-invalid``: it has more than can be sent to a child.
+    """
+    if source is None or (source == "-" and sys.stdin is None):  # "<&-"
+        return None
+    try:
+        piped = source == "-" or not stat.S_ISREG(Path(source).stat().st_mode)
+        return _read(source) if piped else None
+    except OSError:
+        return None
+
+
+def _read(source: str) -> bytes:
+    try:
+        return read_named(sys.stdin.fileno() if source == "-" else Path(source))
+    except DamagedError as error:
+        raise _invalid(f"{_name(source)}: {error}") from error
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == "-" else source
+
+
+def read_params(source: str, piped: bytes | None = None) -> dict[str, Any]:
     """Read parameters from a file, or from standard input where the source is ``-``.
 
+    :param piped: what :func:`read_pipe` has read.
     :raises Failure: ``params-invalid``, with the place in the file.
     """
-    name = "standard input" if source == "-" else source
+    name = _name(source)
     if source == "-" and sys.stdin is None:  # "<&-"
         raise _invalid("standard input is closed")
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        data = _read(source) if piped is None else piped
     except OSError as error:
         raise _unread(source, error) from error
     params = decode_json(data, name, whole=source != "-")

@@ -42,7 +42,7 @@ def read_command(
     said = {**vars(given), "words": words, "settings": None}
     if "settings" in kind.__struct_fields__:
         said["settings"] = _settings(vars(given), environ)
-    return kind(**{field: said[field] for field in kind.__struct_fields__})
+    return kind(**{field: said[field] for field in kind.__struct_fields__ if field in said})
 
 
 def _settings(said: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:

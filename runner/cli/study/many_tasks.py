@@ -35,7 +35,7 @@ from runner.diagnosis.report.text import duration, printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.own_io import own_io
 from runner.environment.store import temporary_folder
-from runner.events import Event, EventHandler, Phase, PhaseStarted
+from runner.events import Event, EventHandler, Output, Phase, PhaseStarted
 from runner.execution.bounded_map import Calls, Stopped
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
@@ -54,6 +54,7 @@ from runner.task import Task
 
 FAILED_STARTS = 10
 """After how many children in a row that did not start a run ends in which others did."""
+MOST_SAID = 4096
 
 
 class ManyTasks:
@@ -88,6 +89,8 @@ class ManyTasks:
         """The tasks that were running at the first Ctrl-C, and run still."""
         self._display: StudyDisplay | None = None
         """While the tasks run."""
+        self._said = ""
+        """By which lines tasks have signalled this process."""
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
@@ -231,17 +234,14 @@ class ManyTasks:
 
     def cancelled(self, case: Case, by: str) -> Finding:
         """A signal has ended the run."""
-        finding = cancelled(case, by)
-        if self._totals.total:
-            left = self._totals.left
-            finding.summary = f"{by} ended the run; {left} of {self._totals.total} tasks were left"
         if self._output is None:
             title, command = "with --output DIR, the same command again skips what is done", None
         else:
             title = "run the same command again: what is done is skipped"
             command = shlex.join(self._command.words)
-        finding.hints = [Hint(title, command=command)]
-        return finding
+        left, total = self._totals.left, self._totals.total
+        how_far = f"; {left} of {total} tasks were left" if total else None
+        return cancelled(case, by, how_far, Hint(title, command=command), self._said)
 
     async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
         """Run the tasks; returns what has stopped it."""
@@ -374,6 +374,10 @@ class ManyTasks:
                 self._totals.begin()
                 if event.task_id is not None:
                     self._running.add(event.task_id)
+            if isinstance(event, Output) and b" sends SIG" in event.data:
+                from runner.diagnosis.deaths.kills import said_to_send
+
+                self._said = (self._said + said_to_send(event.data))[-MOST_SAID:]
             display.listen(event)
             self._results.printed.listen(event)
 

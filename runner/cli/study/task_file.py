@@ -50,12 +50,13 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
     name = "standard input" if source == "-" else source
     given = None
     try:
-        if source.lower().endswith(".csv"):
-            # In a thread: a large one takes a while.
-            for given in await anyio.to_thread.run_sync(read_table, source, seed):
-                yield given
-        else:
-            with _opened(source) as descriptor:
+        with _opened(source) as descriptor:
+            if source.lower().endswith(".csv"):
+                table = b"\n".join([line async for line in read_lines(descriptor)])
+                # In a thread: a large one takes a while.
+                for given in await anyio.to_thread.run_sync(read_table, source, table, seed):
+                    yield given
+            else:
                 number = 0
                 async for line in read_lines(descriptor):
                     number += 1

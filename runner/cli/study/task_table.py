@@ -3,7 +3,7 @@
 import csv
 import json
 from contextlib import suppress
-from pathlib import Path
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 from runner.cli.command_line.param_words import ALLOWED, meant_value
@@ -21,23 +21,22 @@ _HINT = Hint(
 )
 
 
-def read_table(source: str, default_seed: int = 0) -> list[GivenTask]:
+def read_table(source: str, data: bytes, default_seed: int = 0) -> list[GivenTask]:
     """Read a table of tasks.
 
     A value is JSON where it parses as JSON, else a string; ``True`` and ``FALSE``, as pandas and
     spreadsheets write them, are booleans. An empty one leaves the parameter out.
 
+    :param source: the file's name.
     :raises Failure: ``params-invalid``, with the line and the column's name.
-    :raises OSError: it cannot be read.
     """
-    with Path(source).open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, strict=True)
-        try:
-            return _read(source, rows, default_seed)
-        except UnicodeDecodeError as error:
-            raise _wrong(f"{source} is not UTF-8 (after line {rows.line_num})") from error
-        except csv.Error as error:
-            raise _wrong(f"{source}:{rows.line_num}: {error}") from error
+    rows = csv.reader(TextIOWrapper(BytesIO(data), "utf-8-sig", newline=""), strict=True)
+    try:
+        return _read(source, rows, default_seed)
+    except UnicodeDecodeError as error:
+        raise _wrong(f"{source} is not UTF-8 (after line {rows.line_num})") from error
+    except csv.Error as error:
+        raise _wrong(f"{source}:{rows.line_num}: {error}") from error
 
 
 def _read(source: str, rows: Any, default_seed: int) -> list[GivenTask]:

@@ -45,9 +45,8 @@ _NEAR_SECONDS = 0.5
 
 def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
     """A signal ended the child that does not come of a fault in its code."""
-    for file, line, name, pid in _SENT.findall(stderr):
-        if name == signal_name and case.child and case.child.pid == int(pid):
-            return _by_itself(case, name, f"{case.short_path(file)}:{line}")
+    if case.child and (place := sender(case, signal_name, case.child.pid, stderr)):
+        return _by_itself(case, signal_name, place)
     if signal_name == "SIGXCPU" or _is_over_cpu_limit(ended, signal_name):
         return _cpu_time(case, ended, signal_name, stderr)
     if signal_name == "SIGXFSZ":
@@ -75,6 +74,20 @@ def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
         ),
         retryable=outside,
     )
+
+
+def said_to_send(data: bytes) -> str:
+    """The lines of a piece of standard error which say that the child's code sends a signal."""
+    lines = data.decode("utf-8", "replace").splitlines()
+    return "".join(f"{line}\n" for line in lines if _SENT.fullmatch(line))
+
+
+def sender(case: Case, signal_name: str, pid: int | None, stderr: str) -> str | None:
+    """The line of the child's code that has said that it sends this signal to this process."""
+    for file, line, name, target in _SENT.findall(stderr):
+        if name == signal_name and pid == int(target):
+            return f"{case.short_path(file)}:{line}"
+    return None
 
 
 def _by_itself(case: Case, signal_name: str, place: str) -> Finding:

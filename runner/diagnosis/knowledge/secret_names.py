@@ -6,7 +6,10 @@ The words are those of detect-secrets (``plugins/keyword.py``) and of gitleaks' 
 
 import re
 
-_PASSWORDS = r"PASSWOR[DT]|PASSWD|PASSPHRASE|PASSCODE|SECRET|PWD|(?:^|_)PASS"
+_PASSWORDS = (
+    r"PASSWOR[DT]|PASSWD|PASSPHRASE|PASSCODE|SECRET|PWD"
+    r"|(?:^|_|DB|DATABASE|FTP|KEY|MYSQL|SMTP|SSH|USER)PASS"
+)
 # At a word's end, so that TOKENIZERS and AUTHOR do not match.
 _SECRET = re.compile(
     rf"(?:{_PASSWORDS}|CREDENTIAL|(?:^|_)CRED|TOKEN|BEARER|COOKIE|SESSID|SESSIONID|DSN|CONNECTION_?STRING|HTTP_HEADER|(?:^|_)PAT"

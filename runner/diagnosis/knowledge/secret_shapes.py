@@ -53,6 +53,9 @@ SHAPES = (
         rb"(?=\w{0,60}\d)[A-Za-z\d/+-]{32,400}={0,2}",
     ),
     (rb"(?:xai|nvapi)-", rb"[\w-]{60,100}"),
+    (rb"NRAK-", rb"[A-Z0-9]{27}"),  # New Relic
+    (rb"HRKU-AA", rb"[\w-]{58}"),  # Heroku
+    (rb"(?<=\.atlasv1\.)", rb"[\w=-]{60,72}"),  # Terraform
     (rb"GR1348941", rb"[\w-]{20}"),  # GitLab's runners
     (rb"LTAI", rb"[A-Za-z0-9]{17,25}"),  # Alibaba
     (rb"cio", rb"[A-Za-z0-9]{32}"),  # crates.io
@@ -126,6 +129,7 @@ AFTER = (
     ((b"secretstr(", b"secretbytes("), (b"secret",), _QUOTED),
     ((b"session_id", b"session-id"), (b"session",),
      rb"\\{0,15}['\"]?\s{0,4}[=:]\s{0,4}\\{0,15}['\"]?(" + RANDOM + rb")"),
+    ((b"key-",), (b"mailgun",), rb"([0-9a-f*]{32})(?![\w*])"),
     ((b"private-lines:",), (b"putty",),
      rb" ?\d{1,3}" + _GAP + rb"((?:(?!Private-)[A-Za-z\d+/=*]{1,80}" + _GAP + rb"?){1,200})"),
     ((b"response=",), (b"digest ",), rb"\\{0,15}\"?([0-9a-f*]{32,128})"),

@@ -481,3 +481,12 @@ def test_a_warm_task_is_compared_that_is_not_the_last(
     )
     run("--seeds", "0:9", "--isolation", "warm")
     assert "gives another n in a process of its own" in capfd.readouterr().err
+
+
+def test_parameters_that_come_through_a_pipe_are_read_once(run: Run) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"b": 5}')
+    os.close(writing)
+    lines = run("--seeds", "0:2", "--params", f"/dev/fd/{reading}")
+    os.close(reading)
+    assert [line["params"] for line in lines] == [{"b": 5}] * 2

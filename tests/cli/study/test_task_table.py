@@ -14,9 +14,8 @@ from runner.task import Task
 
 
 def read(folder: Path, text: str | bytes, seed: int = 0) -> list[GivenTask]:
-    file = folder / "tasks.csv"
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_table(str(file), seed)
+    data = text if isinstance(text, bytes) else text.encode()
+    return read_table(str(folder / "tasks.csv"), data, seed)
 
 
 def params(folder: Path, *values: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ HASHED = "hunter2" * 13
 SECRETS = [
     # by the name that it is assigned to
     *("DB_PASS=hunter2", "X_PWD=hunter2", "SLACK_WEBHOOK=hunter2", "STRIPE_KEY=hunter2"),
+    *("SSHPASS=hunter2", "dbPass: hunter2"),
     *("GH_PAT=hunter2", "NPM_AUTH=hunter2", "MY_JWT=hunter2", "PASSWORD=123456", "pass=hunter2"),
     *("Server=x;pwd=hunter2;", "api_key: hunter2", "x-api-key: hunter2", "--token hunter2"),
     *('{"clientSecret": "hunter2"}', "['--password', 'hunter2']", "--api-key=hunter2"),
@@ -35,6 +36,8 @@ SECRETS = [
     *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def-1", f"npm_{TOKEN}"),
     *("using s.Xh7Kd92LmQpR4tVwYz3BnC8f now", f"hvr.{TOKEN[:30]}", f"CfDJ8{TOKEN}{TOKEN}"),
     "SWMTKN-1-49nj1cmql0jkz5s954yi3oex3nedyz0fb0xx14ie39trti4wxv-8vxv8rssmk743ojnwacrr2e7c",
+    *(f"NRAK-{'A1' * 13}B", f"HRKU-AA{TOKEN}{TOKEN[:22]}", f"a1.atlasv1.{TOKEN}{TOKEN[:30]}"),
+    f"mailgun: key-{'9f86d081' * 4}",
     *(f"GOCSPX-{TOKEN[:28]}", f"https://api.telegram.org/bot123456789:AA{TOKEN[:33]}/x"),
     # on a command line, in a file's block, in a tuple
     *("curl -u svc:hunter2 https://h", "['curl', '--user', 'svc:hunter2']", "sshpass -p hunter2"),
@@ -101,6 +104,7 @@ READABLE = [
     *("passphrase is at least 12 characters", "api key: see docs/api2.md"),
     *("the password was read from line 12", "password for alice: wrong", "api key is v2/keys"),
     *("pw is 1.2345e-05", "the pw is 0.1234567", "pwd is /home/ada/model2", "the ipw is weight_12"),
+    *("bypass=hunter2", "compass: north12", f"key-{'9f86d081' * 4}"),
     *("costs $1$ and $2$ or $5$", "$1$a$b", "print $1$2$3", "scrypt is slow: $12 an hour"),
     *("NonlinearModelFactoryBase1.create.with_a_very_long_function_name_1", "pw iscool12"),
     *("the key is patient17", "the token is attention_12", "pass: 12 of 14", "pw=0.8"),
