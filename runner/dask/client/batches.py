@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from math import ceil
 from typing import Any
 
-from distributed import Future, as_completed
+from distributed import Future, KilledWorker, as_completed
 
 from runner.dask.answer import Answer
 from runner.dask.client.work import Work
@@ -138,7 +138,7 @@ class Batches:
                 return
             # Which of them it was that made their worker die is found out one by one.
             for work, _ in batch:
-                work.alone = True
+                work.alone, work.suspect = True, isinstance(error, KilledWorker)
         answers += [None] * (len(batch) - len(answers))
         for (work, due), answer in zip(batch, answers, strict=True):
             if answer is not None:
