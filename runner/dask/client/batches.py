@@ -25,9 +25,9 @@ WINDOW = 4
 # With so many for each thread, others wait until they fill a call.
 _ENOUGH = 2
 
-# The seconds that a call takes, next to which the 3 ms of its way are little, and at its end
-# nobody waits long for a worker that has more left than others.
-CALL_SECONDS = 0.2
+# The seconds that a call takes, next to which the 10 ms of its way are little, also on a machine
+# that is shared; at its end nobody waits long for a worker that has more left than others.
+CALL_SECONDS = 0.5
 
 # The bytes of a call's inputs and outputs: memory is what the window of calls bounds.
 CALL_BYTES = 1 << 20

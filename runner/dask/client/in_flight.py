@@ -114,10 +114,7 @@ class InFlight:
             answer = await self._sent(work)
             report, known = answer.report, answer.worker in work.eligibility.unable
             if work.eligibility.learn(answer):
-                assert report is not None
                 if not known:
-                    named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
-                    _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
                 joining = work.scheduler is not None and work.scheduler.joining
                 if work.able(self.watch.workers) == [] and not joining:
@@ -196,6 +193,8 @@ class InFlight:
         first = works[0]
         if first.scheduler is not None and first.scheduler.lost:
             raise CancelledError
+        if not first.suspect and (able := first.able(self.watch.workers)):
+            first.sent_to = able  # they may have waited for each other since
         future = self.client.submit(
             first.function,
             [one.asked for one in works],

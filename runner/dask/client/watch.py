@@ -152,10 +152,8 @@ class Watch:
         silent = {at for at, seen in self.workers.items() if seen.silent_seconds > timeout}
         for known in {placed.eligibility for placed in (*self.works, *self.kept)}:
             for refusal in self._refusals:
-                worker, report = refusal.worker, refusal.report
-                if refusal.bundle == known.bundle and worker not in known.unable:
-                    _log.warning("%s gets no more tasks: %s", worker, report.summary)
-                    known.refuse(worker, report)
+                if refusal.bundle == known.bundle and refusal.worker not in known.unable:
+                    known.refuse(refusal.worker, refusal.report)
             for address in (silent - known.unable.keys()).union(known.unknown(self.workers)):
                 self.newcomers.meet(known, address)
 
