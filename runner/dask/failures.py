@@ -11,6 +11,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.events import Phase
 from runner.execution.worker_info import worker_info
+from runner.task import Task
 
 # How often a failure that may pass by itself is tried again.
 RETRIES = 3
@@ -21,7 +22,7 @@ RETRY_SECONDS = 1.0
 # One is made in 5 ms, and as a client closes, or its scheduler is gone, that befalls thousands of
 # tasks at once: they have copies of the first one's.
 _SAME_SECONDS = 1.0
-_latest: tuple[tuple[Finding, BundleInfo | None], float, Report] | None = None
+_latest: tuple[tuple[Finding, BundleInfo | None, Task | None], float, Report] | None = None
 
 # What goes wrong there lies with the machine as much as with the bundle: another one may have the
 # Python, the index, the disk.
@@ -37,23 +38,30 @@ def is_workers_own(report: Report, *, tried: bool) -> bool:
     return refused or (report.phase in _BEFORE_LOAD and not tried)
 
 
-def report_of(finding: Finding, bundle: BundleInfo | None = None) -> Report:
-    """The report of something that this process knows, not a run."""
+def report_of(
+    finding: Finding, bundle: BundleInfo | None = None, task: Task | None = None
+) -> Report:
+    """The report of something that this process knows, not a run.
+
+    :param task: the one at fault, where it is one.
+    """
     global _latest
-    asked, now = (finding, bundle), time.monotonic()
+    asked, now = (finding, bundle, task), time.monotonic()
     same = _latest if _latest is not None and _latest[0] == asked else None
     if same is not None and now - same[1] < _SAME_SECONDS:
         return replace(same[2], id=str(uuid.uuid4()))
     case = Case()
     case.worker = worker_info()
-    case.bundle = bundle
+    case.bundle, case.task = bundle, task
     report = case.report(finding)
     _latest = asked, now, replace(report)
     return report
 
 
-def error_of(finding: Finding, bundle: BundleInfo | None = None) -> RunnerError:
-    return error_for(report_of(finding, bundle))
+def error_of(
+    finding: Finding, bundle: BundleInfo | None = None, task: Task | None = None
+) -> RunnerError:
+    return error_for(report_of(finding, bundle, task))
 
 
 def unfit(summary: str, explanation: str = "", *hints: Hint) -> Finding:

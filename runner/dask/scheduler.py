@@ -45,10 +45,12 @@ class Restrictions(Struct, frozen=True):
     """The request of a task, as its caller or ``dask.annotate`` said it.
 
     :param places: the addresses and hosts that it may run on; none: any.
+    :param died: a worker has, to which it was given.
     """
 
     resources: dict[str, float]
     places: tuple[str, ...]
+    died: bool
 
 
 class Refusal(Struct, frozen=True):
@@ -87,6 +89,7 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
             str(task.key): Restrictions(
                 dict(task.resource_restrictions or {}),
                 tuple(sorted({*(task.worker_restrictions or ()), *(task.host_restrictions or ())})),
+                task.suspicious > 0,
             )
             for task in dask_scheduler.unrunnable
             if task.worker_restrictions != {NOWHERE}

@@ -16,6 +16,7 @@ from loopback import DaskCluster
 from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
+from runner import RunnerError
 from runner.dask import RunnerPlugin
 from runner.dask.client import connection, in_flight, preflight, sending, study_scheduler, watch
 from runner.dask.client.study import studies_of
@@ -331,7 +332,6 @@ def test_a_worker_that_its_nanny_starts_again_is_found_by_a_study_that_avoids_ot
     bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr(watch, "MOST_ORPHANED", 1)
     allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     with (
         DaskCluster(1, nanny=True, environ=allowed) as started,
@@ -343,8 +343,9 @@ def test_a_worker_that_its_nanny_starts_again_is_found_by_a_study_that_avoids_ot
         outcomes = runner.dask.map(
             client, bundle, [Task("kill the worker")], return_exceptions=True
         )
-        report = failing(lambda: list(outcomes)).report
-        assert report.code is Code.WORKER_LOST and not report.retryable
+        (failure,) = outcomes
+        assert isinstance(failure, RunnerError) and not failure.report.retryable
+        assert failure.report.summary.startswith("workers die of the task")
         # The cluster goes on.
         assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
 

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from math import ceil
 from typing import Any
 
-from distributed import Future, as_completed
+from distributed import Future, KilledWorker, as_completed
 
 from runner.dask.answer import Answer
 from runner.dask.client.work import Work
@@ -25,9 +25,9 @@ WINDOW = 4
 # With so many for each thread, others wait until they fill a call.
 _ENOUGH = 2
 
-# The seconds that a call takes, next to which the 3 ms of its way are little, and at its end
-# nobody waits long for a worker that has more left than others.
-CALL_SECONDS = 0.2
+# The seconds that a call takes, next to which the 10 ms of its way are little, also on a machine
+# that is shared; at its end nobody waits long for a worker that has more left than others.
+CALL_SECONDS = 0.5
 
 # The bytes of a call's inputs and outputs: memory is what the window of calls bounds.
 CALL_BYTES = 1 << 20
@@ -138,7 +138,7 @@ class Batches:
                 return
             # Which of them it was that made their worker die is found out one by one.
             for work, _ in batch:
-                work.alone = True
+                work.alone, work.suspect = True, isinstance(error, KilledWorker)
         answers += [None] * (len(batch) - len(answers))
         for (work, due), answer in zip(batch, answers, strict=True):
             if answer is not None:

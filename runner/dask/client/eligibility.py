@@ -1,5 +1,6 @@
 """Which workers run a bundle's tasks: those that can, and of these, those that the caller wants."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from math import inf
 from typing import Any, TypedDict
@@ -10,6 +11,8 @@ from runner.dask.answer import Answer
 from runner.dask.failures import RETRIES, is_workers_own
 from runner.diagnosis.report.model import Report
 
+_log = logging.getLogger(__name__)
+
 
 class Eligibility:
     """Which workers of a cluster may run a bundle's tasks, as far as that is known.
@@ -19,13 +22,16 @@ class Eligibility:
     :param bundle: what the workers know it by.
     :param able: those that have built the bundle's environment and loaded it.
     :param unable: what the others said.
+    :param path: the bundle's, for the log.
     """
 
     final = False
     """True where none of the workers to come may run them."""
 
-    def __init__(self, bundle: str, able: Iterable[str], unable: Mapping[str, Report]) -> None:
-        self.bundle = bundle
+    def __init__(
+        self, bundle: str, able: Iterable[str], unable: Mapping[str, Report], path: str
+    ) -> None:
+        self.bundle, self._path = bundle, path
         self._able = set(able)
         self._welcome: set[str] = set()
         """Those that have joined since and say that they can run tasks."""
@@ -50,7 +56,10 @@ class Eligibility:
         self._welcome.add(address)
 
     def refuse(self, address: str, report: Report) -> None:
-        """A worker cannot run them, or says nothing."""
+        """A worker cannot run them, or says nothing. Whoever finds out first, it is logged once."""
+        known = self.unable.get(address)
+        if known is None or known.summary != report.summary:
+            _log.warning("%s gets no tasks of %s: %s", address, self._path, report.summary)
         self._able.discard(address)
         self._welcome.discard(address)
         self.unable[address] = report
@@ -87,7 +96,7 @@ class Pinned(Eligibility):
     final = True
 
     def __init__(self, bundle: str, addresses: Iterable[str]) -> None:
-        super().__init__(bundle, (), {})
+        super().__init__(bundle, (), {}, path="")
         self._addresses = list(addresses)
 
     def among(self, workers: Collection[str]) -> list[str] | None:

@@ -6,6 +6,7 @@ worker's own fault elsewhere.
 
 import asyncio
 import logging
+import random
 import time
 import uuid
 import weakref
@@ -14,7 +15,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from distributed import Client
+from distributed import Client, KilledWorker
 
 from runner.dask.answer import Answer
 from runner.dask.client.batches import Batches
@@ -22,12 +23,13 @@ from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, workers_of
 from runner.dask.client.eligibility import Eligibility
 from runner.dask.client.lost import client_closed, dropped, is_closed, raised
-from runner.dask.client.watch import Watch
+from runner.dask.client.watch import WATCH_SECONDS, Watch
 from runner.dask.client.work import KeptTasks, Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of, report_of
 from runner.dask.throttled_log import ThrottledLog
 from runner.diagnosis.errors import RunnerError
 from runner.execution.bounded_map import Window
+from runner.task import Task
 
 T = TypeVar("T")
 
@@ -42,6 +44,9 @@ class InFlight:
         self.client, self._loop = client, client.loop
         self.watch = Watch(client)
         self._throttled = ThrottledLog(_log)
+        self._trying: set[str] = set()
+        """The workers that have a suspect: a task of which they may die."""
+        self._trial_ended = asyncio.Condition()
 
     def start(self, work: Work[T]) -> Future[T]:
         """Send it; from any thread.
@@ -109,10 +114,7 @@ class InFlight:
             answer = await self._sent(work)
             report, known = answer.report, answer.worker in work.eligibility.unable
             if work.eligibility.learn(answer):
-                assert report is not None
                 if not known:
-                    named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
-                    _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
                 joining = work.scheduler is not None and work.scheduler.joining
                 if work.able(self.watch.workers) == [] and not joining:
@@ -142,12 +144,18 @@ class InFlight:
                 raise CancelledError  # nobody waits for it any more
             work.seen |= work.there(self.watch.workers)
             try:
-                if work.batches is not None and not work.alone:
+                if work.suspect:
+                    answer = await self._tried(work)
+                elif work.batches is not None and not work.alone:
                     answer = await work.batches.answer(work)
                 else:
                     (answer,) = await self._call([work])
                 if answer is not None:
                     return answer
+            except KilledWorker:
+                # A question has no others beside it.
+                if not isinstance(work.asked, Task) or work.kills_workers():
+                    raise
             except (CancelledError, asyncio.CancelledError, OSError) as error:
                 if work.moving or work.outcome.done():
                     continue
@@ -158,11 +166,35 @@ class InFlight:
                         raise
                     return Answer(report=report_of(dropped(), work.bundle))
 
+    async def _tried(self, suspect: Work[Any]) -> Answer | None:
+        """Send one that may be what kills workers to one of them, which no other suspect is on.
+
+        :returns: ``None``: it is to be looked for a worker anew.
+        """
+        async with self._trial_ended:
+            if not (free := suspect.there(self.watch.workers) - self._trying):
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._trial_ended.wait(), WATCH_SECONDS)
+                return None
+            # Another one each time: this one may not offer what the task asks for.
+            address = random.choice(list(free))
+            self._trying.add(address)
+        suspect.sent_to = [address]
+        try:
+            (answer,) = await self._call([suspect])
+        finally:
+            async with self._trial_ended:
+                self._trying.remove(address)
+                self._trial_ended.notify()
+        return answer
+
     async def _call(self, works: list[Work[Any]]) -> list[Answer]:
         """Return the answers of a call for works that ask for the same workers."""
         first = works[0]
         if first.scheduler is not None and first.scheduler.lost:
             raise CancelledError
+        if not first.suspect and (able := first.able(self.watch.workers)):
+            first.sent_to = able  # they may have waited for each other since
         future = self.client.submit(
             first.function,
             [one.asked for one in works],

@@ -105,21 +105,13 @@ def no_workers(seconds: float, left: int) -> Finding:
             _START,
         )
     workers = "the worker" if left == 1 else f"all {left} workers"
-    return _all_left(
+    return lost(
         f"{workers} that could run the task left the cluster while it was there, and none has come"
-        f" for {seconds:.0f} s"
+        f" for {seconds:.0f} s",
+        "Nothing is known of why. The task was not tried again, as it may be what kills them.",
+        _START,
+        retryable=False,
     )
-
-
-def left_each_time(times: int) -> Finding:
-    return _all_left(
-        f"{times} times, all workers that the task was sent to left the cluster while it was there"
-    )
-
-
-def _all_left(summary: str) -> Finding:
-    why = "Nothing is known of why. The task was not tried again, as it may be what kills them."
-    return lost(summary, why, _START, retryable=False)
 
 
 def no_able_worker(refusals: Iterable[Report]) -> Finding:
@@ -168,10 +160,23 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 
 def _killed(error: KilledWorker) -> Finding:
-    count = error.allowed_failures + 1
+    return _deadly(
+        f"{error.allowed_failures + 1} workers died while they ran the task, the last of them"
+        f" {error.last_worker.address}"
+    )
+
+
+def kills_workers(deaths: int) -> Finding:
+    """:param deaths: of workers to which the task was sent as the one suspect."""
+    return _deadly(
+        f"workers die of the task: the last {deaths} that it was sent to left the cluster while"
+        " they had it, as others had before"
+    )
+
+
+def _deadly(summary: str) -> Finding:
     return lost(
-        f"{count} workers died while they ran the task, the last of them"
-        f" {error.last_worker.address}",
+        summary,
         "Nothing is known of why: a worker's process that is killed says nothing. The task was"
         " not tried again after that, as it may be what kills them.",
         Hint(

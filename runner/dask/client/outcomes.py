@@ -14,6 +14,7 @@ from runner.dask.client.study import Study
 from runner.dask.client.watch import WATCH_SECONDS
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import TaskInfo
 from runner.events import Phase
 from runner.execution.bounded_map import Outcome, Window
 from runner.result import Result
@@ -92,7 +93,10 @@ def _outcome(future: Future[Result]) -> Outcome:
 
 def is_own(error: RunnerError) -> bool:
     """Tell whether it is the task's own failure, and no other one's."""
-    return error.report.phase is Phase.EXECUTE and error.report.code is not Code.WORKER_LOST
+    report = error.report
+    # Of what kills its workers, the report tells the task; of a cluster's end, none.
+    lost = report.code is Code.WORKER_LOST and not isinstance(report.task, TaskInfo)
+    return report.phase is Phase.EXECUTE and not lost
 
 
 def unless_raised(outcome: Outcome, return_exceptions: bool) -> Outcome:

@@ -78,7 +78,7 @@ class Preparation:
             _log.warning("%s gets no tasks of %s: %s", address, self._bundle.path, report.summary)
         if study is not None:
             _log.info("%s runs on %d workers with %s", self._bundle.path, len(able), study)
-        return Eligibility(self._key, able, self._reports), study
+        return Eligibility(self._key, able, self._reports, self._bundle.path), study
 
     def _agreed(self) -> Made:
         """One environment; the workers that have not got it are told why they get no tasks."""

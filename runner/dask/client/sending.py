@@ -186,16 +186,11 @@ class Newcomers:
         timeout = 2 * ANSWER_SECONDS if eligibility.unknown([address]) else ANSWER_SECONDS
         done, _ = await asyncio.wait([asking], timeout=timeout)
         if not done and address not in eligibility.unable:
-            report = silent(address)
-            _log.warning("%s: it gets no tasks until it does", report.summary)
-            eligibility.refuse(address, report)
+            eligibility.refuse(address, silent(address))
         found = await asking
         if found is None:
             eligibility.left(address)
         elif found.refusal is None:
             eligibility.welcome(address)
         else:
-            known = eligibility.unable.get(address)  # of a task that was quicker than this
-            if known is None or known.summary != found.refusal.summary:
-                _log.warning("%s gets no tasks: %s", address, found.refusal.summary)
             eligibility.refuse(address, found.refusal)

@@ -150,7 +150,7 @@ def map(
         :func:`submit` does.
     :param return_exceptions: give the error in place of the result where a task fails; else it is
         raised, which ends the iteration. What would befall every other task too is always raised:
-        an environment that cannot be built, a task that kills its workers.
+        an environment that cannot be built, a cluster without workers.
     :param output: a folder that keeps what ``modelops-runner exec --tasks --output`` keeps, each
         task's results as soon as they are here, and from which a call goes on: it gives what is
         there, failures too, and runs the other tasks. All of the tasks are taken at once then, and

@@ -18,7 +18,6 @@ from runner.dask.client.connection import LOOK_SECONDS, on_scheduler, something_
 from runner.dask.client.lost import (
     client_closed,
     is_closed,
-    left_each_time,
     scheduler_silent,
     unoffered,
     went_elsewhere,
@@ -38,9 +37,6 @@ NO_WORKERS_SECONDS = 300.0
 
 # Where there were some, and all have left: they may be starting again.
 LEFT_SECONDS = 120.0
-
-# How often all may leave that a task was sent to: as often as Dask sends one to others by itself.
-MOST_ORPHANED = 3
 
 # Where those that have left were the only ones that may run it, nothing is waited for but the news.
 GONE_SECONDS = 10.0
@@ -156,10 +152,8 @@ class Watch:
         silent = {at for at, seen in self.workers.items() if seen.silent_seconds > timeout}
         for known in {placed.eligibility for placed in (*self.works, *self.kept)}:
             for refusal in self._refusals:
-                worker, report = refusal.worker, refusal.report
-                if refusal.bundle == known.bundle and worker not in known.unable:
-                    _log.warning("%s gets no more tasks: %s", worker, report.summary)
-                    known.refuse(worker, report)
+                if refusal.bundle == known.bundle and refusal.worker not in known.unable:
+                    known.refuse(refusal.worker, refusal.report)
             for address in (silent - known.unable.keys()).union(known.unknown(self.workers)):
                 self.newcomers.meet(known, address)
 
@@ -206,7 +200,8 @@ class Watch:
             fit = placed.able(self.workers)
             # One that starts again has another address; one that joins may offer what is asked for.
             if self.workers.keys() & set(self.workers if fit is None else fit).difference(there):
-                self._send_to_others(placed, gone=not there)
+                wish = self._unrunnable.get(stuck[0])
+                self._send_to_others(placed, died=not there and wish is not None and wish.died)
                 stuck = []
         if not stuck:
             placed.stuck_seconds = 0.0
@@ -215,19 +210,17 @@ class Watch:
             await placed.end(self._client, placed.why_nobody_runs_it(wish, self.workers))
         return stuck
 
-    def _send_to_others(self, work: Work[Any], *, gone: bool) -> None:
-        """:param gone: all workers that it was sent to have left.
+    def _send_to_others(self, work: Work[Any], *, died: bool) -> None:
+        """:param died: all workers that it was sent to have left, and one of them with it.
 
         It may be what kills them, and Dask, to which it is another task then, does not count that.
         """
         if work.sent is None or work.moving:
             return  # it is about to be
-        work.orphaned += gone
-        work.alone = work.alone or gone
-        if work.orphaned > MOST_ORPHANED:
-            work.fail(error_of(left_each_time(work.orphaned), work.bundle))
-        else:
-            work.sent.take_back()
+        if died:
+            for one in work.sent.wanted.copy():
+                one.kills_workers()
+        work.sent.take_back()
 
     def _waited_too_long(self, placed: Placed) -> bool:
         """Count the time for which no worker can run it."""

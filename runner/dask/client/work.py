@@ -23,7 +23,7 @@ from msgspec import Struct, field
 from runner.dask.answer import Answer
 from runner.dask.client.connection import on_scheduler
 from runner.dask.client.eligibility import ANYWHERE, Eligibility, Placement
-from runner.dask.client.lost import no_workers, unoffered, went_elsewhere
+from runner.dask.client.lost import kills_workers, no_workers, unoffered, went_elsewhere
 from runner.dask.client.study_scheduler import StudyScheduler
 from runner.dask.failures import error_of
 from runner.dask.scheduler import Restrictions, SeenWorker, fail, place
@@ -32,6 +32,7 @@ from runner.dask.worker.work import tell
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
 from runner.result import Result
+from runner.task import Task
 
 if TYPE_CHECKING:
     from runner.dask.client.batches import Batches
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+# Dask counts against each task that waits on a worker, and not only against those that run there,
+# how often the worker dies. So a suspect is tried by itself, and one death may be another's fault:
+# of a task that ran beside it, and was none yet.
+MOST_DEATHS = 2
 
 
 class Placed(Struct, eq=False, weakref=True, kw_only=True):
@@ -151,8 +157,10 @@ class Work(Placed, Generic[T], kw_only=True):
     outcome: Future[T] = field(default_factory=Future)
     """Its exception is a ``RunnerError``."""
     sent: Sent | None = None
-    orphaned: int = 0
-    """How often all workers have left that it was sent to."""
+    suspect: bool = False
+    """Workers have left while it was there, for which it may be the reason."""
+    deaths: int = 0
+    """How many have left since that had no other suspect."""
 
     @property
     def key(self) -> str:
@@ -175,6 +183,16 @@ class Work(Placed, Generic[T], kw_only=True):
 
     async def end(self, client: Client, error: RunnerError) -> None:
         self.fail(error)
+
+    def kills_workers(self) -> bool:
+        """Count that workers have left while it was there; tell whether it is why, and fails."""
+        self.deaths += self.suspect
+        self.suspect = self.alone = True
+        if self.deaths < MOST_DEATHS:
+            return False
+        task = self.asked if isinstance(self.asked, Task) else None
+        self.fail(error_of(kills_workers(self.deaths), self.bundle, task))
+        return True
 
 
 def asking(

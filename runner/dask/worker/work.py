@@ -42,7 +42,7 @@ from runner.task import Task
 
 _POLL_SECONDS = 0.02
 
-# A call of several tasks is to take a tenth of this, and as its client has measured it.
+# A call of several tasks is to take half of this, and as its client has measured it.
 BATCH_TIMEOUT_SECONDS = 1.0
 ROOM_BYTES = 4 << 20
 

@@ -12,7 +12,7 @@ pytest.importorskip("distributed")
 
 from distributed import Client
 from loopback import DaskCluster
-from studies import failing, runs_tasks, seeds, wait_until
+from studies import runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import RunnerError
@@ -105,15 +105,13 @@ def test_one_that_kills_its_child_is_the_failure(client: Client, bundle: Path) -
 
 
 def test_one_that_kills_its_worker_takes_no_other_along(mortal: Client, bundle: Path) -> None:
-    found = []
-    outcomes = runner.dask.map(mortal, bundle, with_one(Task("kill the worker", seed=ODD)))
-
-    def read() -> None:
-        found.extend(int(one["seed"]) for one in outcomes)
-
-    report = failing(read).report
-    assert report.code is Code.WORKER_LOST and not report.retryable
-    assert found == list(range(ODD))
+    tasks = with_one(Task("kill the worker", seed=ODD))
+    outcomes = list(runner.dask.map(mortal, bundle, tasks, return_exceptions=True))
+    failure = outcomes.pop(ODD)
+    assert isinstance(failure, RunnerError)
+    assert failure.report.code is Code.WORKER_LOST and not failure.report.retryable
+    seeds_of_others = [int(one["seed"]) for one in outcomes if isinstance(one, Result)]
+    assert seeds_of_others == [seed for seed in range(len(tasks)) if seed != ODD]
 
 
 def test_a_worker_that_dies_once_has_its_call_made_again(

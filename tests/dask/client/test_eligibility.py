@@ -20,11 +20,11 @@ def report(code: Code, phase: Phase) -> Report:
 
 
 def test_where_all_can_run_it_those_to_come_may_as_well() -> None:
-    assert Eligibility("", [ONE, TWO], {}).among([ONE, TWO]) is None
+    assert Eligibility("", [ONE, TWO], {}, "model").among([ONE, TWO]) is None
 
 
 def test_one_that_joins_is_asked_first() -> None:
-    eligibility = Eligibility("", [ONE], {})
+    eligibility = Eligibility("", [ONE], {}, "model")
     assert eligibility.among([ONE, TWO]) == [ONE] and eligibility.unknown([ONE, TWO]) == [TWO]
     eligibility.welcome(TWO)
     assert eligibility.among([ONE, TWO]) is None and not eligibility.unknown([ONE, TWO])
@@ -32,7 +32,7 @@ def test_one_that_joins_is_asked_first() -> None:
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_where_one_could_not_none_gets_tasks_unasked(leaves: bool) -> None:
-    eligibility = Eligibility("", [ONE], {})
+    eligibility = Eligibility("", [ONE], {}, "model")
     if leaves:
         eligibility.left(TWO)
     else:
@@ -43,27 +43,27 @@ def test_where_one_could_not_none_gets_tasks_unasked(leaves: bool) -> None:
 
 
 def test_one_that_cannot_is_left_out() -> None:
-    eligibility = Eligibility("", [ONE, THREE], {TWO: report_of(unfit("no"))})
+    eligibility = Eligibility("", [ONE, THREE], {TWO: report_of(unfit("no"))}, "model")
     assert eligibility.among([ONE, TWO, THREE]) == [ONE, THREE]
     assert eligibility.among([TWO]) == []
 
 
 def test_a_worker_that_refuses_is_the_one_at_fault() -> None:
-    eligibility = Eligibility("", [ONE, TWO], {})
+    eligibility = Eligibility("", [ONE, TWO], {}, "model")
     assert eligibility.learn(Answer(report=report_of(unfit("no")), worker=TWO))
     assert eligibility.among([ONE, TWO]) == [ONE]
 
 
 def test_what_fails_before_the_load_is_the_fault_of_a_worker_that_was_not_tried() -> None:
     answer = report(Code.PYTHON_UNSATISFIED, Phase.INTERPRETER)
-    eligibility = Eligibility("", [ONE], {})
+    eligibility = Eligibility("", [ONE], {}, "model")
     assert not eligibility.learn(Answer(report=answer, worker=ONE))
     assert eligibility.learn(Answer(report=answer, worker=TWO))
     assert eligibility.among([ONE, TWO]) == [ONE]
 
 
 def test_one_that_has_run_a_task_is_tried() -> None:
-    eligibility = Eligibility("", [ONE], {})
+    eligibility = Eligibility("", [ONE], {}, "model")
     assert not eligibility.learn(Answer(worker=TWO))
     failed = report(Code.DISK_FULL, Phase.ENVIRONMENT)
     assert not eligibility.learn(Answer(report=failed, worker=TWO))
@@ -71,7 +71,7 @@ def test_one_that_has_run_a_task_is_tried() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LOAD, Phase.EXECUTE])
 def test_what_fails_later_is_the_bundles_own(phase: Phase) -> None:
-    eligibility = Eligibility("", [], {})
+    eligibility = Eligibility("", [], {}, "model")
     assert not eligibility.learn(Answer(report=report(Code.CHILD_EXITED, phase), worker=ONE))
 
 

@@ -28,11 +28,12 @@ from studies import SECONDS, WIRE, descendants, failing, make_bundle, runs_tasks
 
 import runner.dask
 from runner import Runner, RunnerError
-from runner.dask.client import in_flight, study
+from runner.dask.client import in_flight, study, watch
 from runner.dask.client.batches import MOST_TASKS, WINDOW
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import TaskInfo
 from runner.events import Phase
 from runner.result import Result
 from runner.task import Task
@@ -472,17 +473,34 @@ def test_each_task_completes_once_when_a_worker_is_killed(
     assert left and not still_running(left, SECONDS)
 
 
-def test_a_bundle_that_kills_its_workers_is_one_report(bundle: Path) -> None:
+def test_a_task_that_kills_its_workers_is_a_failure_and_the_others_go_on(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
+    tasks = [Task("kill the worker", {"beta": 7}), *seeds(tasks=20)]
+
+    def run() -> list[Result | RunnerError]:
+        options: Any = {"return_exceptions": True, "output": tmp_path / "results"}
+        return list(runner.dask.map(client, bundle, tasks, **options))
+
+    # All tasks that wait on the one worker die with it as often as the one that kills it.
     with (
-        DaskCluster(3, environ={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}) as started,
+        DaskCluster(
+            1, nanny=True, environ={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+        ) as started,
         Client(started.address, set_as_default=False) as client,
     ):
-        tasks = [Task("kill the worker")]
-        outcomes = runner.dask.map(client, bundle, tasks, return_exceptions=True)
-        report = failing(lambda: list(outcomes)).report
+        failure, *others = run()
+        assert isinstance(failure, RunnerError)
+        report = failure.report
         assert report.code is Code.WORKER_LOST and not report.retryable
-        assert report.summary.startswith("2 workers died")
         assert report.bundle is not None and report.bundle.path == str(bundle)
+        assert isinstance(report.task, TaskInfo) and report.task.params == '{"beta": 7}'
+        assert [int(one["seed"]) for one in others if isinstance(one, Result)] == [*range(20)]
+        workers = list(client.nthreads())
+        again, *_ = run()
+        assert isinstance(again, RunnerError) and again.report.summary == report.summary
+        assert list(client.nthreads()) == workers
 
 
 def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
