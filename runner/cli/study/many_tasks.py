@@ -24,7 +24,6 @@ from runner.cli.study.study_tasks import earlier_of, plan_tasks
 from runner.cli.study.task_warnings import TaskWarnings
 from runner.cli.study.warm_state import WarmState
 from runner.cli.writing import said_of
-from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
@@ -54,7 +53,6 @@ from runner.task import Task
 
 FAILED_STARTS = 10
 """After how many children in a row that did not start a run ends in which others did."""
-MOST_SAID = 4096
 
 
 class ManyTasks:
@@ -123,8 +121,7 @@ class ManyTasks:
                     raise stopped
                 if stopped is not None and not self.interrupted:
                     raise_reported(case, stopped)
-            warm = command.settings.isolation is Isolation.WARM
-            notes = self._warnings.notes(case.short_path, warm=warm)
+            notes = self._warnings.notes(case.short_path, command.settings.isolation)
             self._notes = [sanitise_text(note, self._secrets) for note in notes]
         if self.interrupted:
             return
@@ -234,14 +231,13 @@ class ManyTasks:
 
     def cancelled(self, case: Case, by: str) -> Finding:
         """A signal has ended the run."""
-        if self._output is None:
-            title, command = "with --output DIR, the same command again skips what is done", None
-        else:
-            title = "run the same command again: what is done is skipped"
-            command = shlex.join(self._command.words)
+        again = Hint("with --output DIR, the same command again skips what is done")
+        if self._output is not None:
+            words = shlex.join(self._command.words)
+            again = Hint("run the same command again: what is done is skipped", command=words)
         left, total = self._totals.left, self._totals.total
         how_far = f"; {left} of {total} tasks were left" if total else None
-        return cancelled(case, by, how_far, Hint(title, command=command), self._said)
+        return cancelled(case, by, how_far, again, self._said)
 
     async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
         """Run the tasks; returns what has stopped it."""
@@ -254,7 +250,9 @@ class ManyTasks:
                 with own_io(cache):
                     cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
             display = stack.enter_context(self._shown(bundle))
-            if self._output is not None and _lies_in(self._command.tasks, bundle.path):
+            tasks = self._command.tasks or "-"
+            within = tasks != "-" and Path(tasks).resolve().is_relative_to(bundle.path.resolve())
+            if self._output is not None and within:
                 display.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
@@ -377,7 +375,7 @@ class ManyTasks:
             if isinstance(event, Output) and b" sends SIG" in event.data:
                 from runner.diagnosis.deaths.kills import said_to_send
 
-                self._said = (self._said + said_to_send(event.data))[-MOST_SAID:]
+                self._said = said_to_send(event.data, self._said)
             display.listen(event)
             self._results.printed.listen(event)
 
@@ -398,7 +396,3 @@ async def _stop_when_cancelled(calls: Calls) -> None:
         await sleep_forever()
     finally:
         calls.stop()
-
-
-def _lies_in(tasks: str | None, bundle: Path) -> bool:
-    return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from runner.defaults import Isolation
 from runner.diagnosis.report.text import one_line, printable
 
 _SHOWN = 3
@@ -45,12 +46,12 @@ class TaskWarnings:
                 warned[what] = 1
         self._counts.update(warned)
 
-    def notes(self, short_path: Callable[[str], str], *, warm: bool) -> list[str]:
+    def notes(self, short_path: Callable[[str], str], isolation: Isolation) -> list[str]:
         """Return a line for each of the most frequent.
 
-        :param warm: whether tasks share processes, of which each says the same once.
+        :param isolation: of the tasks: where they share a process, that says the same once.
         """
-        least = "at least " if warm else ""
+        least = "at least " if isolation is Isolation.WARM else ""
         notes = [
             f"note: {least}{count} of {self._ended} tasks warned in {short_path(file)}:{line}:"
             f" {kind}: {one_line(printable(self._said[file, line, kind]), _MOST_CHARACTERS)}"

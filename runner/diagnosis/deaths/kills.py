@@ -41,6 +41,7 @@ _NEAR = 0.9
 """The share of a limit from which on it counts as reached: what is measured is a little less."""
 _NEAR_SECONDS = 0.5
 """Likewise: a kernel that counts by its ticks may have missed some."""
+_MOST_SAID = 4096
 
 
 def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
@@ -76,10 +77,15 @@ def kill(case: Case, ended: Exit, signal_name: str, stderr: str) -> Finding:
     )
 
 
-def said_to_send(data: bytes) -> str:
-    """The lines of a piece of standard error which say that the child's code sends a signal."""
+def said_to_send(data: bytes, before: str) -> str:
+    """The lines of standard error which say that the child's code sends a signal, the last ones.
+
+    :param data: a piece of it.
+    :param before: those of earlier pieces.
+    """
     lines = data.decode("utf-8", "replace").splitlines()
-    return "".join(f"{line}\n" for line in lines if _SENT.fullmatch(line))
+    said = "".join(f"{line}\n" for line in lines if _SENT.fullmatch(line))
+    return (before + said)[-_MOST_SAID:]
 
 
 def sender(case: Case, signal_name: str, pid: int | None, stderr: str) -> str | None:

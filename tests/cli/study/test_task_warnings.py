@@ -5,6 +5,7 @@ import os
 import pytest
 
 from runner.cli.study.task_warnings import TaskWarnings
+from runner.defaults import Isolation
 
 OVERFLOW = "/b/sir.py:{line}: RuntimeWarning: overflow encountered in exp\n  x = np.exp(y)\n"
 OWN = "/b/newton.py:9: UserWarning: {x} is no root\n  warnings.warn(f'{{x}} is no root')\n"
@@ -15,7 +16,7 @@ def notes(*printed: str, warm: bool = False) -> list[str]:
     warnings = TaskWarnings()
     for stderr in printed:
         warnings.ended(stderr)
-    return warnings.notes(os.path.basename, warm=warm)
+    return warnings.notes(os.path.basename, Isolation.WARM if warm else Isolation.FORK)
 
 
 def test_tasks_are_counted_by_the_line_that_warns() -> None:
