@@ -250,8 +250,8 @@ class ManyTasks:
                 with own_io(cache):
                     cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
             display = stack.enter_context(self._shown(bundle))
-            tasks = self._command.tasks or "-"
-            within = tasks != "-" and Path(tasks).resolve().is_relative_to(bundle.path.resolve())
+            file = self._command.tasks or "-"
+            within = file != "-" and Path(file).resolve().is_relative_to(bundle.path.resolve())
             if self._output is not None and within:
                 display.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
