@@ -11,8 +11,10 @@ from contextlib import contextmanager
 
 from runner.cli.command_line.commands import UsageError
 from runner.cli.exit_codes import FAILED_TASK
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.text import size_text
+from runner.events import Phase
 from runner.study.output_files import OutputError, TakenError
 from runner.study.writing import FULL, write_at_once, write_whole
 
@@ -141,10 +143,13 @@ def said_of(option: str) -> Iterator[None]:
     """Say what is wrong with a path by the option that names it.
 
     :raises UsageError: nothing can be written there.
+    :raises Failure: what is missing is room, or a limit is reached.
     """
     try:
         yield
     except OutputError as error:
+        if isinstance(error.__cause__, OSError):
+            raise_lacking(Phase.SPAWN, error.__cause__)
         more = ", or say --overwrite to replace what is there"
         taken = more if isinstance(error, TakenError) else ""
         raise UsageError(f"{option}: {error}{taken}") from error

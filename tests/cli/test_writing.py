@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -160,20 +162,41 @@ def test_a_document_that_nobody_can_get_is_refused_before_anything_runs(
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("many", [False, True])
-def test_a_full_disk_under_the_outputs_is_named(
-    many: bool, bundle: Path, cache: Path, tmp_path: Path
-) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
+@contextmanager
+def small_disk(folder: Path, option: str) -> Iterator[Path]:
+    folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(full)],
+        ["mount", "-t", "tmpfs", "-o", option, "none", str(folder)],
         capture_output=True,
         check=False,
     )
     if mounted.returncode:
         pytest.skip("no tmpfs can be mounted")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("shown", [[], ["--json"]])
+def test_a_disk_without_inodes_under_the_outputs_is_named(
+    shown: list[str], bundle: Path, cache: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "full", "nr_inodes=1") as full:
+        command, environ = execute(cache, bundle, "--seeds", "0:2", "--output", full, *shown)
+        done = subprocess.run(
+            command, env=environ, capture_output=True, timeout=RUN_SECONDS, check=False
+        )
+        assert (done.returncode, b"disk-full" in done.stdout + done.stderr) == (12, True)
+        if shown:
+            assert str(full / "results.jsonl") in json.loads(done.stdout)["report"]["summary"]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_full_disk_under_the_outputs_is_named(
+    many: bool, bundle: Path, cache: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "full", "size=64k") as full:
         task = '{"params": {"size": 1000000}}\n'
         (tmp_path / "tasks.jsonl").write_text(task)
         what = ["--tasks", tmp_path / "tasks.jsonl"] if many else ["--param", "size=1000000"]
@@ -186,5 +209,3 @@ def test_a_full_disk_under_the_outputs_is_named(
         assert str(full) in report["summary"] and "wanted" in report["summary"]
         left = {path.name for path in full.rglob("*") if path.is_file() and path.stat().st_size}
         assert left == (set(STORY) if many else set())
-    finally:
-        subprocess.run(["umount", str(full)], check=True)
