@@ -148,6 +148,21 @@ def test_a_result_goes_with_its_last_reference(
         gc.enable()
 
 
+def test_a_client_holds_no_more_results_than_its_window(client: Client, bundle: Path) -> None:
+    process = psutil.Process()
+    tasks = [Task("large", seed=seed) for seed in range(100)]
+    gc.disable()  # a cycle would stay
+    try:
+        before, most = process.memory_info().rss, 0
+        for seed, result in enumerate(runner.dask.map(client, bundle, tasks)):
+            assert result["large"][:1] == bytes([seed])
+            most = max(most, process.memory_info().rss - before)
+    finally:
+        gc.enable()
+    # All are 300 MiB; the window's are 16 at most, some of them received and decoded at the time.
+    assert most < 150 << 20, most
+
+
 def test_what_a_caller_says_of_its_tasks_holds_for_them_only(
     two: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
