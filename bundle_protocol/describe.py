@@ -328,7 +328,8 @@ def _attribute(error: BaseException, name: str) -> object:
 
 def _hiding(error: BaseException) -> dict[str, str]:
     try:
-        from bundle_protocol.hiding import hiding, misled  # Only a failure is worth it.
+        with standard_library("bundle_protocol.hiding"):
+            from bundle_protocol.hiding import hiding, misled  # Only a failure is worth it.
 
         found = hiding(error, safe_str(error)[:_MAX_MESSAGE])
         return found if "hidden_file" in found else {**found, **misled(error)}

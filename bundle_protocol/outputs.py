@@ -285,7 +285,8 @@ def _check_for_errors(outputs: dict[str, Buffer], note: Callable[[str], None]) -
     named = [name for name in outputs if name[:5] in _TELLING]
     if not named:
         return
-    from bundle_protocol.returned_errors import returned_error  # Its patterns take 5 ms.
+    with standard_library("bundle_protocol.returned_errors"):
+        from bundle_protocol.returned_errors import returned_error  # Its patterns take 5 ms.
 
     for name in named:
         others = [len(data) for other, data in outputs.items() if other != name]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _path: list[str] = []
 _bundle = ""
+_modules: dict[str, ModuleType] = {}
+_PACKAGE = __name__.partition(".")[0]
 
 
 def remember(bundle: str) -> None:
@@ -28,6 +30,7 @@ def remember(bundle: str) -> None:
     global _bundle
     _path[:] = [entry for entry in sys.path if type(entry) is str]
     _bundle = os.path.normpath(bundle) + os.sep
+    _modules.update(sys.modules)
 
 
 @contextmanager
@@ -36,6 +39,10 @@ def standard_library(wanted: str = "") -> Iterator[None]:
 
     :param wanted: one of this package's modules; where it is imported already, this does nothing.
     """
+    if _PACKAGE not in sys.modules:
+        # A task has emptied it, and a warm child's next one imports no package of ours without it:
+        # its parent folder is not on the path.
+        sys.modules.update({**_modules, **sys.modules})
     if not _bundle or wanted in sys.modules:
         yield
         return

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import installed_python
+from conftest import installed_python, write_files
 from driver import Child
 
 from bundle_protocol.messages import ErrorCode
-from runner import Runner, RunnerError, Task
+from runner import Result, Runner, RunnerError, Task
 
 NAMES = sorted(sys.stdlib_module_names)
 LIBRARIES = ["tempfile", "csv", "logging.handlers", "concurrent.futures", "http.client"]
@@ -194,3 +194,27 @@ def wire(entrypoint, params, seed):
         runner.execute(tmp_path, "x")
     summary = caught.value.report.summary
     assert summary.startswith("random.py of the bundle hides the standard library's random")
+
+
+FORGETFUL = """
+import sys
+def wire(entrypoint, params, seed):
+    if entrypoint == "forget":
+        sys.modules.clear()
+    if entrypoint == "nothing":
+        return None
+    return {"error" if seed else "out": params["data"].encode()}
+"""
+
+
+def test_a_task_is_told_by_what_it_does_after_one_that_forgot_all_modules(
+    tmp_path: Path, cache: Path
+) -> None:
+    bundle = write_files(tmp_path / "b", {"requirements.txt": "", "wire.py": FORGETFUL})
+    returned = {"data": '{"type": "ValueError"}'}
+    tasks = [Task("forget", returned), Task("nothing"), Task("return", returned, seed=1)]
+    with Runner(cache=cache, isolation="warm", children=1) as runner:
+        kept, *failed = runner.map(bundle, tasks, return_exceptions=True)
+    assert isinstance(kept, Result)
+    for error, said in zip(failed, ("returned None", "ValueError"), strict=True):
+        assert isinstance(error, RunnerError) and said in error.report.summary
