@@ -52,13 +52,20 @@ def folder_of(path: Path) -> Path:
             by_hand("see what is in the way", f"ls -ld {shlex.quote(str(path))}"),
         ) from error
     if not is_folder:
-        raise not_found(
-            f"{path} is a file, not a bundle's folder",
-            Hint("unpack it into a folder, and name that")
-            if folder.suffix in _ARCHIVES
-            else Hint("name its folder", command=exec_command(path.parent)),
-        )
+        raise not_found(f"{path} is a file, not a bundle's folder", _instead_of_file(path, folder))
     return folder.resolve()
+
+
+def _instead_of_file(path: Path, file: Path) -> Hint:
+    if file.suffix in _ARCHIVES:
+        return Hint("unpack it into a folder, and name that")
+    for above, named in zip(file.parents, path.parents, strict=False):
+        if any((above / name).is_file() for name in ("pyproject.toml", "requirements.txt")):
+            return Hint("name its folder", command=exec_command(named))
+    if file.suffix in (".py", ".ipynb"):
+        words = shlex.join(["modelops-runner", "init", str(path.parent), "--model", str(path)])
+        return Hint("make a bundle of its folder, whose tasks run it", command=words)
+    return Hint("name the folder of a model; `modelops-runner init FOLDER` makes a bundle of one")
 
 
 def _told(path: Path) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 
@@ -380,13 +380,19 @@ class Case:
         file = CELL.sub(r"\1", file)
         return shlex.quote(f"{self.bundle.path}/{file}" if self.bundle else file)
 
-    def exec_command(self, options: str = "", *, without: str | None = None) -> str:
+    def exec_command(
+        self, options: str = "", *, without: str | None = None, unset: Collection[str] = ()
+    ) -> str:
         """The command that runs the same task in the same way, but for these options.
 
         :param without: a parameter that is left out.
+        :param unset: variables that are not handed on.
         """
         asked = [] if self.task is None else option_words(self.task, without)
         words = ["modelops-runner exec", self.bundle_argument(), *asked]
         given = {*options.split(" ")} - {"--env"}  # of which there may be several
-        words += [one for one in self.options if one.split(" ")[0] not in given]
+        for one in self.options:
+            option, value = [*shlex.split(one), ""][:2]
+            if option not in given and not (option == "--env" and value.split("=")[0] in unset):
+                words.append(one)
         return " ".join([*words, options]).rstrip()

@@ -198,7 +198,7 @@ def _root_cause(case: Case, exception: ExceptionInfo) -> _Cause | None:
     # Not of the others in the chain: a key that is not there is often what code expects.
     for recognise in (
         *(unset_attribute, missing_parameter, missing_key, slip),
-        *(refused_value, framework_misuse, missing_name),
+        *(framework_misuse, refused_value, missing_name),
     ):
         finding = recognise(case, leaf)
         if finding is not None:

@@ -51,3 +51,23 @@ def test_an_address_is_told_from_a_folder(path: str, address: str) -> None:
     finding = not_found(Path(path))
     assert finding.summary == f"{address} is an address; a bundle is a folder on this machine"
     assert finding.hints[0].command == f"git clone {address}"
+
+
+@pytest.mark.parametrize(
+    ("file", "bundle", "command"),
+    [
+        ("sir/v2/wire.py", "sir/v2", "exec {}/sir/v2"),
+        ("sir/v2/wire.py", "sir", "exec {}/sir"),
+        ("sir/v2/model.ipynb", None, "init {}/sir/v2 --model {}/sir/v2/model.ipynb"),
+        ("sir/v2/data.csv", None, None),
+    ],
+)
+def test_in_place_of_a_file_its_bundle_is_named(
+    file: str, bundle: str | None, command: str | None, models: Path
+) -> None:
+    (models / file).write_text("")
+    if bundle is not None:
+        (models / bundle / "requirements.txt").write_text("")
+    hint = not_found(models / file).hints[0]
+    said = command and f"modelops-runner {command.format(models, models)}"
+    assert hint.command == said

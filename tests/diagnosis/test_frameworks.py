@@ -204,3 +204,21 @@ def test_a_command_of_click_is_called_as_its_function(line: str, said: str, afte
     )
     assert finding.hints[0].edit is not None
     assert finding.hints[0].edit.after == after
+
+
+def test_a_configuration_is_one_of_its_files_whatever_text_the_library_has() -> None:
+    """Its folder ``conf`` is as near to what is asked for, and no configuration."""
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    case.bundle_files = ("conf/config.yaml", "wire.py")
+    line = "c = hydra.compose('confg')"
+    frames = [
+        Frame("/b/wire.py", 3, "wire", line),
+        Frame("/e/site-packages/hydra/x.py", 1, "f", "raise"),
+    ]
+    refused: dict[str, str | int | None] = {"refused": "confg", "near_text": "conf"}
+    exception = ExceptionInfo(
+        "MissingConfigException", _MISSING, "hydra.errors", traceback=frames, attributes=refused
+    )
+    hint = raised_finding(case, Phase.EXECUTE, exception).hints[0]
+    assert hint.edit == Edit("wire.py", "c = hydra.compose('config')", line)

@@ -204,6 +204,11 @@ def test_a_python_that_cannot_start_says_so_itself() -> None:
     ended = Exit(1, None, None, None, None, 0.1)
     finding = death(Case(), Phase.HANDSHAKE, ended, stderr=words, noise="")
     assert "could not start: init_fs_encoding" in finding.summary
+    case = Case()
+    case.bundle, case.named = BundleInfo(path="/b"), ("PYTHONHOME", "A")
+    case.options = ("--env A=1", "--env 'PYTHONHOME=/my python'", "--env PYTHONHOME", "--offline")
+    finding = death(case, Phase.HANDSHAKE, ended, stderr=words, noise="")
+    assert finding.hints[0].command == "modelops-runner exec /b --env A=1 --offline"
 
 
 # Variables that are not handed on.

@@ -92,7 +92,7 @@ def _not_handed_on(case: Case, named: list[str]) -> Hint:
     own = set(named) & set(there.items("tool.modelops", "env"))
     if own:
         return Hint(title, edit=there.without("tool.modelops", "env", own.pop()))
-    return Hint(title, command=case.exec_command())
+    return Hint(title, command=case.exec_command(unset=named))
 
 
 def _lost(case: Case, ended: Exit, stderr: str, noise: str) -> Finding:
