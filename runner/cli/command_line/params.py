@@ -17,6 +17,7 @@ from runner.diagnosis.report.model import Hint
 from runner.stored_files import DamagedError, read_named
 from runner.task import Task, check_task, params_invalid
 
+_MOST_BYTES = 256 << 20
 # A key with its colon, any other string, or what an object begins and ends with.
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
 _LONGEST_SHOWN = 1000
@@ -102,7 +103,8 @@ def read_pipe(source: str | None) -> bytes | None:
 
 def _read(source: str) -> bytes:
     try:
-        return read_named(sys.stdin.fileno() if source == "-" else Path(source))
+        # More than a message has room for is told as that, with its size.
+        return read_named(sys.stdin.fileno() if source == "-" else Path(source), _MOST_BYTES)
     except DamagedError as error:
         raise _invalid(f"{_name(source)}: {error}") from error
 
