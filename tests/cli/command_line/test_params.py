@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle_protocol.messages import MAX_MESSAGE_BYTES
 from runner.cli.command_line.params import read_params, read_values
 from runner.diagnosis.case import Failure
 
@@ -42,3 +43,14 @@ def test_a_parameter_that_is_there_twice_is_refused() -> None:
     with pytest.raises(Failure) as refused:
         read_values(["beta=0.3", "gamma=1", "beta=0.4"])
     assert refused.value.finding.summary == "--param beta is there twice"
+
+
+def test_more_than_a_message_holds_is_read_to_be_told_as_that(tmp_path: Path) -> None:
+    file = tmp_path / "params.json"
+    file.write_text('{"a": "' + "x" * MAX_MESSAGE_BYTES + '"}')
+    assert len(read_params(str(file))["a"]) == MAX_MESSAGE_BYTES
+    with file.open("r+b") as opened:
+        opened.truncate(1 << 40)  # sparse
+    with pytest.raises(Failure) as caught:
+        read_params(str(file))
+    assert "it has more than the 268,435,456 bytes" in caught.value.finding.summary
