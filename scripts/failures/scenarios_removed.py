@@ -186,7 +186,10 @@ REMOVED = (
         "import-failed-installed-lacks-name",
         Code.IMPORT_FAILED,
         "an installed distribution has no such name",
-        {"requirements.txt": "epimodels\n", "wire.py": f"from epimodels import SEIR\n{WIRE}"},
+        {
+            "requirements.txt": "epimodels\n",
+            "wire.py": f"from epimodels import SEIR\n{WIRE}MODEL = SEIR\n",
+        },
         prepare=(
             index(
                 wheel("epimodels", "1.0", files={"epimodels/__init__.py": ""}),
