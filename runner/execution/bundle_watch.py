@@ -112,11 +112,12 @@ class BundleFingerprint:
 
         :param at_once: look now, whatever share of the time looking has taken so far.
         """
-        began = time.monotonic()
+        # On a busy machine a moment passes while others compute: of few files it would hide edits.
+        cost = time.monotonic if self.takes_long else time.thread_time
+        began = cost()
         if not self._changed and (at_once or self.due):
             self._look()
-            now = time.monotonic()
-            self._due = now + (now - began) * _SHARE
+            self._due = time.monotonic() + (cost() - began) * _SHARE
         return self._changed
 
     def changed_note(self) -> str:

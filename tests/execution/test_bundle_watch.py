@@ -1,6 +1,8 @@
 """Watching a bundle's files for changes."""
 
 import os
+import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,18 @@ def test_who_wants_to_know_at_once_is_told_however_long_looking_takes(bundle: Pa
     (bundle / "wire.py").write_text("x = 2222\n")
     assert not fingerprint.changed()
     assert fingerprint.changed(at_once=True)
+
+
+def test_a_busy_machine_hides_no_edit_of_a_small_bundle(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = BundleFingerprint(bundle)
+    # Each time that somebody asks, others have had the processor for a second.
+    seconds = count()
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(seconds)))
+    assert not fingerprint.changed()
+    (bundle / "wire.py").write_text("edited = True\n")
+    assert fingerprint.changed()
 
 
 def test_a_change_stays_noticed(bundle: Path) -> None:
