@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 
 from runner.bundle.failures import not_found
+from runner.bundle.pyproject import PYPROJECT
+from runner.bundle.requirements import REQUIREMENTS
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.model import Hint, by_hand
 from runner.events import Phase
@@ -56,11 +58,16 @@ def folder_of(path: Path) -> Path:
     return folder.resolve()
 
 
+def is_of_bundle(folder: Path) -> bool:
+    """Tell whether a folder has a file that makes a bundle of it."""
+    return (folder / PYPROJECT).is_file() or (folder / REQUIREMENTS).is_file()
+
+
 def _instead_of_file(path: Path, file: Path) -> Hint:
     if file.suffix in _ARCHIVES:
         return Hint("unpack it into a folder, and name that")
     for above, named in zip(file.parents, path.parents, strict=False):
-        if any((above / name).is_file() for name in ("pyproject.toml", "requirements.txt")):
+        if is_of_bundle(above):
             return Hint("name its folder", command=exec_command(named))
     if file.suffix in (".py", ".ipynb"):
         words = shlex.join(["modelops-runner", "init", str(path.parent), "--model", str(path)])

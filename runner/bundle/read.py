@@ -15,7 +15,7 @@ from runner.bundle.digest_index import DigestIndex
 from runner.bundle.exclude import check_no_code_is_excluded
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
-from runner.bundle.folder import exec_command, folder_of
+from runner.bundle.folder import exec_command, folder_of, is_of_bundle
 from runner.bundle.incomplete_files import cut_off_notes, lfs_note, lfs_pointers
 from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
@@ -131,11 +131,7 @@ def _declared(folder: Path, pyproject: Pyproject, *, ignore_lock: bool) -> _Decl
 
 def _no_bundle(folder: Path) -> Exception:
     try:
-        below = [
-            entry
-            for entry in sorted(folder.iterdir())
-            if (entry / PYPROJECT).is_file() or (entry / REQUIREMENTS).is_file()
-        ]
+        below = [entry for entry in sorted(folder.iterdir()) if is_of_bundle(entry)]
     except OSError as error:
         return unreadable(str(folder), error)
     from runner.bundle.foreign.find import find_foreign  # 10 modules that no bundle needs

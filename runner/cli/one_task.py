@@ -10,7 +10,7 @@ from runner.cli.command_line.params import given_task
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.live import Live
 from runner.cli.result import result_json, result_lines
-from runner.cli.writing import not_written
+from runner.cli.writing import NOT_KEPT, not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.text import listed
@@ -107,4 +107,4 @@ def _say_done(result: Result, files: list[str], *, lost: bool) -> None:
     if files:
         print(f"files: {listed(files, _SHOWN)}", file=sys.stderr)
     if lost:
-        print("outputs: not kept; --output DIR keeps them", file=sys.stderr)
+        print(NOT_KEPT, file=sys.stderr)

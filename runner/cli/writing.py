@@ -20,6 +20,7 @@ from runner.study.writing import FULL, write_at_once, write_whole
 
 _MOST_BYTES = 512 * 1024
 """So many of the first bytes that nobody has read yet are kept, and of the last."""
+NOT_KEPT = "outputs: not kept; --output DIR keeps them"
 READER_TIMEOUT_SECONDS = 2.0
 """How long a reader may read nothing: of standard error once the run has ended, or of a pipe that a
 result goes to."""

@@ -112,10 +112,10 @@ class BundleFingerprint:
 
         :param at_once: look now, whatever share of the time looking has taken so far.
         """
-        # On a busy machine a moment passes while others compute: of few files it would hide edits.
-        cost = time.monotonic if self.takes_long else time.thread_time
-        began = cost()
         if not self._changed and (at_once or self.due):
+            # On a busy machine, time passes while others compute: of few files it would hide edits.
+            cost = time.monotonic if self.takes_long else time.thread_time
+            began = cost()
             self._look()
             self._due = time.monotonic() + (cost() - began) * _SHARE
         return self._changed

@@ -189,6 +189,8 @@ def _runs_in(folder: Path, file: str, source: Source) -> str:
     Paths may also be named in a module that lies beside the script, as of its settings.
     """
     own = PurePosixPath(file).parent
+    if not own.name:
+        return "."
     beside = (folder / own / f"{module}.py" for module in sorted(imports_of(source.tree)))
     modules = [read_source(path) for path in beside if path.is_file()]
     named = [

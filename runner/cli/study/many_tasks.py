@@ -23,7 +23,7 @@ from runner.cli.study.study_display import StudyDisplay, shown_study
 from runner.cli.study.study_tasks import earlier_of, plan_tasks
 from runner.cli.study.task_warnings import TaskWarnings
 from runner.cli.study.warm_state import WarmState
-from runner.cli.writing import said_of
+from runner.cli.writing import NOT_KEPT, said_of
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
@@ -199,7 +199,7 @@ class ManyTasks:
                 )
             lines.append(f"results: {printable(str(self._output / self._file))}")
         elif totals.done:
-            lines.append("outputs: not kept; --output DIR keeps them")
+            lines.append(NOT_KEPT)
         with suppress(BrokenPipeError):  # nobody reads standard error
             print("\n".join(lines), file=sys.stderr, flush=True)
 
